@@ -1,0 +1,1 @@
+"""Runs ROS 2 YAML launch files where ROS is installed from pip only."""

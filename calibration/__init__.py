@@ -1,0 +1,1 @@
+"""Measured rigs. No calibration command exists yet."""

@@ -1,0 +1,1 @@
+"""The whole ring in one command, and the report on it."""

@@ -1,0 +1,1 @@
+"""Serves a policy checkpoint over gRPC."""

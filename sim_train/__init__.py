@@ -1,0 +1,1 @@
+"""Learning: worlds, environments, policies, algorithms, rollouts, checkpoints."""

@@ -1,0 +1,1 @@
+"""Episodes on disk: ROS 2 topics into MCAP."""

@@ -1,0 +1,1 @@
+"""Everything between an action chunk and a joint setpoint: decoding, schedule, limiter, modes, watchdog."""

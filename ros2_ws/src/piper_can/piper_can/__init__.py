@@ -1,0 +1,1 @@
+"""The Piper's CAN protocol: one DBC file, codec, bus, host side."""

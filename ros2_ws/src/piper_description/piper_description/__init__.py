@@ -1,0 +1,1 @@
+"""The Piper arm in numbers: joints, limits, kinematics, model."""

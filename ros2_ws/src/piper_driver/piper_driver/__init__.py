@@ -1,0 +1,1 @@
+"""The node that owns one arm's CAN bus."""

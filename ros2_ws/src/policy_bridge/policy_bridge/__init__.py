@@ -1,0 +1,1 @@
+"""ROS 2 to policy server and back: observation sync, policy runner, episode runner."""
