@@ -1,0 +1,85 @@
+"""The one image path: encode at the camera, decode and shrink for the network.
+
+Training, server and tests all use this file, so that a policy is shown the same pixels everywhere.
+Images are RGB, uint8, shape (height, width, 3), row 0 at the top.
+"""
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from policy_api.errors import InvalidImage
+from policy_api.schema import CameraSpec, EncodedImage
+from policy_api.spec_rules import MAX_IMAGE_SIDE
+
+Rgb = NDArray[np.uint8]
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def encode_jpeg(rgb: Rgb, quality: int) -> bytes:
+    """Encode (H, W, 3) uint8 RGB as a baseline JPEG, chroma 4:2:0. `quality` 1..100."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise InvalidImage(f"expected an (H, W, 3) uint8 image, got shape {rgb.shape} of {rgb.dtype}")
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality, colorspace="RGB", colorsubsampling="420")
+
+
+def decode_jpeg(data: bytes) -> Rgb:
+    """Decode a JPEG to (H, W, 3) uint8 RGB. InvalidImage if it is damaged or a side is above 4096 pixels."""
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        _check_size(width, height)  # before any pixel is allocated
+        return simplejpeg.decode_jpeg(data, colorspace="RGB")
+    except ValueError as error:
+        if isinstance(error, InvalidImage):
+            raise
+        raise InvalidImage(f"not a whole JPEG ({len(data)} bytes): {error}") from error
+
+
+def decode_png(data: bytes) -> Rgb:
+    """Decode a PNG to (H, W, 3) uint8 RGB. InvalidImage if it is damaged or a side is above 4096 pixels."""
+    if len(data) < 24 or data[:8] != _PNG_SIGNATURE:
+        raise InvalidImage(f"not a PNG ({len(data)} bytes)")
+    _check_size(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise InvalidImage(f"damaged PNG ({len(data)} bytes): {error}") from error
+    if bgr is None:
+        raise InvalidImage(f"damaged PNG ({len(data)} bytes)")
+    return np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def decode_image(image: EncodedImage) -> Rgb:
+    """Decode a frame of any known codec to (height, width, 3) uint8 RGB of exactly the size it declares."""
+    if image.codec == "rgb8":
+        expected = image.width * image.height * 3
+        if len(image.data) != expected:
+            raise InvalidImage(f"rgb8 of {image.width}x{image.height} is {expected} bytes, got {len(image.data)}")
+        return np.frombuffer(image.data, dtype=np.uint8).reshape(image.height, image.width, 3)
+    if image.codec not in ("jpeg", "png"):
+        raise InvalidImage(f"codec {image.codec!r} is unknown; known are jpeg, png, rgb8")
+    rgb = decode_jpeg(image.data) if image.codec == "jpeg" else decode_png(image.data)
+    if rgb.shape[:2] != (image.height, image.width):
+        raise InvalidImage(f"frame says {image.width}x{image.height}, holds {rgb.shape[1]}x{rgb.shape[0]}")
+    return rgb
+
+
+def to_network_input(rgb: Rgb, camera: CameraSpec) -> Rgb:
+    """Centre square of (H, W, 3) uint8, resized by area to (S, S, 3) uint8, S = camera.input_size."""
+    if rgb.shape != (camera.height, camera.width, 3) or rgb.dtype != np.uint8:
+        raise InvalidImage(
+            f"camera {camera.name!r}: expected ({camera.height}, {camera.width}, 3) uint8, "
+            f"got {rgb.shape} of {rgb.dtype}"
+        )
+    side = min(camera.width, camera.height)
+    top, left = (camera.height - side) // 2, (camera.width - side) // 2
+    square = rgb[top : top + side, left : left + side]
+    size = (camera.input_size, camera.input_size)
+    return cv2.resize(square, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _check_size(width: int, height: int) -> None:
+    if not (0 < width <= MAX_IMAGE_SIDE and 0 < height <= MAX_IMAGE_SIDE):
+        raise InvalidImage(f"image is {width}x{height}; a side of 1..{MAX_IMAGE_SIDE} pixels is taken")

@@ -1,0 +1,73 @@
+"""The rules that a contract must keep."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from policy_api.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from policy_api.schema import CameraSpec, FieldSpec, PolicySpec
+
+STATE_UNITS = {**{f"joint{i}": "rad" for i in range(1, 7)}, "gripper": "m"}
+"""Name -> unit of the state, in order."""
+
+ACTION_SPACES = {"ee_delta_position": {"dx": "m", "dy": "m", "dz": "m", "gripper": "m"}}
+"""Action space -> name -> unit of its fields, in order."""
+
+FIRMWARE_ZEROS = ("current", "legacy")
+MAX_IMAGE_SIDE = 4096
+MAX_HORIZON = 1000
+
+
+def check_spec(spec: "PolicySpec") -> None:
+    """Raise InvalidSpec, naming the field with its dotted path, if the contract makes no sense."""
+    _known("action_space", spec.action_space, ACTION_SPACES)
+    _known("firmware_zero", spec.firmware_zero, FIRMWARE_ZEROS)
+    for name in ("model", "task"):
+        if not getattr(spec, name).strip():
+            raise InvalidSpec(f"{name}: empty; name it")
+    _check_fields("state", spec.state, STATE_UNITS)
+    _check_fields("action", spec.action, ACTION_SPACES[spec.action_space])
+    if not spec.cameras:
+        raise InvalidSpec("cameras: none; a policy needs at least one")
+    for i, camera in enumerate(spec.cameras):
+        _check_camera(f"cameras[{i}]", camera)
+        if camera.name in {other.name for other in spec.cameras[:i]}:
+            raise InvalidSpec(f"cameras[{i}].name: {camera.name!r} is used twice")
+    _within("horizon", spec.horizon, 1, MAX_HORIZON)
+    _within("dt_s", spec.dt_s, 1e-3, 10.0)
+    _within("settle_s", spec.settle_s, 0.0, 10.0)
+
+
+def _check_fields(path: str, fields: "Sequence[FieldSpec]", units: dict[str, str]) -> None:
+    names = [field.name for field in fields]
+    if names != list(units):
+        raise InvalidSpec(f"{path}: fields are {names}, expected {list(units)} in this order")
+    for i, field in enumerate(fields):
+        if field.unit != units[field.name]:
+            raise InvalidSpec(f"{path}[{i}].unit: got {field.unit!r}, {field.name} is in {units[field.name]!r}")
+        if not (math.isfinite(field.lower) and math.isfinite(field.upper) and field.lower < field.upper):
+            raise InvalidSpec(
+                f"{path}[{i}].lower: {field.name} has the range {field.lower}..{field.upper}; "
+                "it must be finite and lower < upper"
+            )
+
+
+def _check_camera(path: str, camera: "CameraSpec") -> None:
+    if not camera.name.isidentifier():
+        raise InvalidSpec(f"{path}.name: {camera.name!r}; letters, digits and _ only (it is in a topic name)")
+    _within(f"{path}.width", camera.width, 16, MAX_IMAGE_SIDE)
+    _within(f"{path}.height", camera.height, 16, MAX_IMAGE_SIDE)
+    _within(f"{path}.input_size", camera.input_size, 8, min(camera.width, camera.height))
+    _within(f"{path}.jpeg_quality", camera.jpeg_quality, 1, 100)
+
+
+def _known(path: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        raise InvalidSpec(f"{path}: {value!r} is unknown; known are {', '.join(known)}")
+
+
+def _within(path: str, value: float, lower: float, upper: float) -> None:
+    if not lower <= value <= upper:
+        raise InvalidSpec(f"{path}: {value} is outside {lower:g}..{upper:g}")
