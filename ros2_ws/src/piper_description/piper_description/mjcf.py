@@ -2,7 +2,7 @@
 
 Masses, centres of mass and inertias are those of the vendor's 2026 URDF with its tensors moved from the link origin to
 the centre of mass (as shipped they are about the link origin, and link 6's is impossible for 7 g). Servo gains follow
-the stiff set of the vendor's Isaac Lab configuration; gravity compensation stands for the integral action of the firmware.
+the stiff set of the vendor's Isaac Lab configuration; gravity compensation stands for the firmware's integral action.
 """
 
 import xml.etree.ElementTree as ET
@@ -33,9 +33,7 @@ LINK_INERTIALS: Final = (
     Inertial(0.383, (0.00018, -0.06104, -0.00227), (2.942e-4, 1.774e-4, 2.847e-4, 0, 0, 0)),
     Inertial(0.007, (0.0, 0.0, -0.002), (5.73e-7, 5.73e-7, 1.067e-6, 0, 0, 0)),
 )
-GRIPPER_INERTIAL: Final = Inertial(
-    0.45, (-0.00018, 0.00008, 0.03214), (4.644e-4, 2.495e-4, 3.944e-4, 0, 0, 0)
-)
+GRIPPER_INERTIAL: Final = Inertial(0.45, (-0.00018, 0.00008, 0.03214), (4.644e-4, 2.495e-4, 3.944e-4, 0, 0, 0))
 FINGER_MASS: Final = 0.025
 
 SERVO_KP: Final = (400.0, 400.0, 400.0, 200.0, 200.0, 200.0)
@@ -43,7 +41,7 @@ SERVO_KP: Final = (400.0, 400.0, 400.0, 200.0, 200.0, 200.0)
 SERVO_KV: Final = (25.0, 25.0, 25.0, 10.0, 10.0, 6.0)
 """Damping of the six servos, N m s/rad."""
 _TORQUE_LIMIT: Final = (30.0, 30.0, 30.0, 10.0, 10.0, 10.0)
-_GRIPPER_KP, _GRIPPER_KV, _GRIPPER_FORCE_N = 1500.0, 40.0, 25.0
+_GRIPPER_KP, _GRIPPER_KV, _GRIPPER_FORCE_N = 600.0, 15.0, 10.0
 _SHELL, _JOINT_COVER, _FINGER = "0.78 0.79 0.82 1", "0.16 0.17 0.2 1", "0.1 0.1 0.11 1"
 
 # Shapes per link, in the link frame: (type, size, extra attributes). Sizes and positions in metres.
@@ -80,9 +78,7 @@ def _add_inertial(body: ET.Element, inertial: Inertial) -> None:
 def _add_gripper(flange: ET.Element) -> None:
     gripper = ET.SubElement(flange, "body", name="gripper_base", gravcomp="1")
     _add_inertial(gripper, GRIPPER_INERTIAL)
-    ET.SubElement(
-        gripper, "geom", {"class": "shell", "type": "box", "size": "0.025 0.05 0.03", "pos": "0 0 0.035"}
-    )
+    ET.SubElement(gripper, "geom", {"class": "shell", "type": "box", "size": "0.025 0.05 0.03", "pos": "0 0 0.035"})
     ET.SubElement(gripper, "site", name="tcp", pos=_numbers((0, 0, FINGER_ORIGIN_M)), size="0.003", group="4")
     for side, sign in (("left", 1.0), ("right", -1.0)):
         finger = ET.SubElement(
@@ -95,7 +91,7 @@ def _add_gripper(flange: ET.Element) -> None:
             type="slide",
             axis=_numbers((0, sign, 0)),
             range=_numbers((0, JOINT_LIMITS.upper[6] / 2)),
-            armature="0.05",
+            armature="0.1",
             damping="2",
         )
         ET.SubElement(
@@ -127,14 +123,10 @@ def piper_mjcf(zero: FirmwareZero = FirmwareZero.CURRENT) -> str:
     """
     root = ET.Element("mujoco", model="piper")
     ET.SubElement(root, "compiler", angle="radian", autolimits="true")
-    ET.SubElement(
-        root, "option", timestep="0.005", integrator="implicitfast"
-    )  # servo damping needs the implicit one
+    ET.SubElement(root, "option", timestep="0.005", integrator="implicitfast")  # servo damping needs the implicit one
     defaults = ET.SubElement(root, "default")
     shell = ET.SubElement(defaults, "default", {"class": "shell"})
-    ET.SubElement(
-        shell, "geom", contype="1", conaffinity="2", rgba=_SHELL, friction="0.6 0.01 0.001", group="1"
-    )
+    ET.SubElement(shell, "geom", contype="1", conaffinity="2", rgba=_SHELL, friction="0.6 0.01 0.001", group="1")
     cover = ET.SubElement(defaults, "default", {"class": "cover"})
     ET.SubElement(cover, "geom", contype="0", conaffinity="0", rgba=_JOINT_COVER, group="1")
     finger = ET.SubElement(defaults, "default", {"class": "finger"})
@@ -152,9 +144,7 @@ def piper_mjcf(zero: FirmwareZero = FirmwareZero.CURRENT) -> str:
 
     body = ET.SubElement(ET.SubElement(root, "worldbody"), "body", name="base_link")
     _add_inertial(body, BASE_INERTIAL)
-    ET.SubElement(
-        body, "geom", {"class": "cover", "type": "cylinder", "size": "0.055 0.04", "pos": "0 0 0.04"}
-    )
+    ET.SubElement(body, "geom", {"class": "cover", "type": "cylinder", "size": "0.055 0.04", "pos": "0 0 0.04"})
     for i, name in enumerate(ARM_JOINT_NAMES):
         pos = (_A[i], -np.sin(_ALPHA[i]) * _D[i], np.cos(_ALPHA[i]) * _D[i])
         quat = _quaternion(_ALPHA[i], THETA_OFFSET[zero][i])
@@ -179,9 +169,7 @@ def piper_mjcf(zero: FirmwareZero = FirmwareZero.CURRENT) -> str:
     _add_gripper(body)
 
     tendon = ET.SubElement(ET.SubElement(root, "tendon"), "fixed", name="gripper_opening")
-    equality = ET.SubElement(
-        ET.SubElement(root, "equality"), "joint", joint1="finger_left", joint2="finger_right"
-    )
+    equality = ET.SubElement(ET.SubElement(root, "equality"), "joint", joint1="finger_left", joint2="finger_right")
     equality.set("polycoef", "0 1 0 0 0")
     actuator = ET.SubElement(root, "actuator")
     for i, name in enumerate(ARM_JOINT_NAMES):
@@ -195,8 +183,7 @@ def piper_mjcf(zero: FirmwareZero = FirmwareZero.CURRENT) -> str:
             forcerange=_numbers((-_TORQUE_LIMIT[i], _TORQUE_LIMIT[i])),
             ctrlrange=_numbers((JOINT_LIMITS.lower[i], JOINT_LIMITS.upper[i])),
         )
-    for side in ("left", "right"):
-        ET.SubElement(tendon, "joint", joint=f"finger_{side}", coef="1")
+    ET.SubElement(tendon, "joint", joint="finger_left", coef="2")  # the other finger is its mirror
     ET.SubElement(
         actuator,
         "position",
