@@ -16,6 +16,8 @@ from policy_api.spec_json import canonical, difference, from_plain, to_plain
 from policy_api.spec_rules import check_spec
 
 MAX_INSTRUCTION_CHARS = 1000
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+"""Largest message that server and client take: two raw 640x480 frames with room to spare."""
 CODECS = ("jpeg", "png", "rgb8")
 
 
@@ -214,3 +216,16 @@ def _check_image(camera: CameraSpec, image: EncodedImage) -> None:
         raise InvalidObservation(f"camera {camera.name!r}: frame is empty")
     if image.capture_ns < 0:
         raise InvalidObservation(f"camera {camera.name!r}: capture_ns {image.capture_ns} is negative")
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What a server says of itself. `boot_id` changes when its process does; `revision` when its weights do."""
+
+    server_version: str
+    api_versions: tuple[str, ...]
+    codecs: tuple[str, ...]
+    max_message_bytes: int
+    boot_id: str
+    spec: PolicySpec
+    revision: str

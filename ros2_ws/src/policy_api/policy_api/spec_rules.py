@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from piper_description import ARM_JOINT_NAMES, GRIPPER_JOINT_NAME
+
 from policy_api.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from policy_api.schema import CameraSpec, FieldSpec, PolicySpec
 
-STATE_UNITS = {**{f"joint{i}": "rad" for i in range(1, 7)}, "gripper": "m"}
+STATE_UNITS = {**dict.fromkeys(ARM_JOINT_NAMES, "rad"), GRIPPER_JOINT_NAME: "m"}
 """Name -> unit of the state, in order."""
 
 ACTION_SPACES = {"ee_delta_position": {"dx": "m", "dy": "m", "dz": "m", "gripper": "m"}}

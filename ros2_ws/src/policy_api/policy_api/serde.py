@@ -1,0 +1,218 @@
+"""Schema <-> protobuf, in pairs. The only file that knows both.
+
+Every `*_from_proto` checks what it reads and raises an error of `policy_api.errors`; it never trusts a length.
+Session, epoch and sequence numbers belong to the connection, not to the schema: client and server set them.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy_api import policy_pb2 as pb
+from policy_api.errors import ContractMismatch, InvalidMessage, InvalidObservation
+from policy_api.schema import (
+    ActionChunk,
+    CameraSpec,
+    EncodedImage,
+    FieldSpec,
+    Observation,
+    PolicySpec,
+    ServerInfo,
+    Timing,
+)
+
+STATE_KEY = "state"
+_CODEC_TO_PROTO = {"jpeg": pb.JPEG, "png": pb.PNG, "rgb8": pb.RAW_RGB8}
+_CODEC_FROM_PROTO = {number: name for name, number in _CODEC_TO_PROTO.items()}
+_LITTLE_F32 = np.dtype("<f4")
+_MAX_DIMENSIONS = 8
+
+
+def tensor_to_proto(array: NDArray[np.float32]) -> pb.Tensor:
+    """float32 array of 1..8 dimensions, none of them 0 -> message."""
+    return pb.Tensor(dtype=pb.F32, shape=array.shape, data=array.astype(_LITTLE_F32, copy=False).tobytes())
+
+
+def tensor_from_proto(message: pb.Tensor) -> NDArray[np.float32]:
+    """Message -> float32 array. InvalidMessage if the type is unknown or the bytes do not fill the shape."""
+    if message.dtype != pb.F32:
+        raise InvalidMessage(f"tensor has dtype {message.dtype}; only F32 ({pb.F32}) is taken")
+    if not 1 <= len(message.shape) <= _MAX_DIMENSIONS or min(message.shape) < 1:
+        raise InvalidMessage(
+            f"tensor has {len(message.shape)} dimensions; expected 1..{_MAX_DIMENSIONS}, none of them 0"
+        )
+    expected = math.prod(message.shape) * _LITTLE_F32.itemsize
+    if len(message.data) != expected:
+        raise InvalidMessage(f"tensor of shape {tuple(message.shape)} has {expected} bytes, got {len(message.data)}")
+    return np.frombuffer(message.data, dtype=_LITTLE_F32).reshape(tuple(message.shape)).astype(np.float32)
+
+
+def image_to_proto(name: str, image: EncodedImage) -> pb.Image:
+    """A camera's frame -> message."""
+    return pb.Image(
+        name=name,
+        codec=_CODEC_TO_PROTO[image.codec],
+        width=image.width,
+        height=image.height,
+        data=image.data,
+        capture_ns=image.capture_ns,
+    )
+
+
+def image_from_proto(message: pb.Image) -> EncodedImage:
+    """Message -> frame, still encoded. InvalidMessage if the codec is unknown."""
+    codec = _CODEC_FROM_PROTO.get(message.codec)
+    if codec is None:
+        raise InvalidMessage(
+            f"camera {message.name!r}: codec {message.codec} is unknown; known are {', '.join(_CODEC_TO_PROTO)}"
+        )
+    return EncodedImage(codec, message.width, message.height, message.data, message.capture_ns)
+
+
+def observation_to_proto(observation: Observation) -> pb.InferRequest:
+    """Observation -> request, without session, epoch and sequence number."""
+    return pb.InferRequest(
+        step=observation.step,
+        obs_ns=observation.stamp_ns,
+        state={STATE_KEY: tensor_to_proto(observation.state)},
+        images=[image_to_proto(name, image) for name, image in observation.images.items()],
+        task=observation.instruction,
+    )
+
+
+def observation_from_proto(message: pb.InferRequest) -> Observation:
+    """Request -> observation. Not yet checked against a contract: call `Observation.validate`."""
+    if list(message.state) != [STATE_KEY]:
+        raise InvalidObservation(f"state has the keys {sorted(message.state)}; expected one, {STATE_KEY!r}")
+    images: dict[str, EncodedImage] = {}
+    for image in message.images:
+        if image.name in images:
+            raise InvalidObservation(f"camera {image.name!r} is given twice")
+        images[image.name] = image_from_proto(image)
+    return Observation(
+        state=tensor_from_proto(message.state[STATE_KEY]),
+        images=images,
+        instruction=message.task,
+        stamp_ns=message.obs_ns,
+        step=message.step,
+    )
+
+
+def chunk_to_proto(chunk: ActionChunk) -> pb.ActionChunk:
+    """Chunk -> message, without session, epoch and sequence number."""
+    timing = chunk.timing
+    return pb.ActionChunk(
+        obs_ns=chunk.observation_ns,
+        first_step=chunk.first_step,
+        dt_ns=chunk.dt_ns,
+        actions=tensor_to_proto(chunk.actions),
+        revision=chunk.revision,
+        timing=pb.Timing(queue_us=timing.queue_us, decode_us=timing.decode_us, infer_us=timing.infer_us),
+    )
+
+
+def chunk_from_proto(message: pb.ActionChunk) -> ActionChunk:
+    """Message -> chunk. Not yet checked against a contract: call `ActionChunk.validate`."""
+    timing = message.timing
+    return ActionChunk(
+        actions=tensor_from_proto(message.actions),
+        dt_ns=message.dt_ns,
+        first_step=message.first_step,
+        observation_ns=message.obs_ns,
+        revision=message.revision,
+        timing=Timing(queue_us=timing.queue_us, decode_us=timing.decode_us, infer_us=timing.infer_us),
+    )
+
+
+def spec_to_proto(spec: PolicySpec, revision: str) -> pb.PolicySpec:
+    """Contract, and the weights that honour it -> message with the contract's hash."""
+    return pb.PolicySpec(
+        model=spec.model,
+        revision=revision,
+        spec_hash=spec.spec_hash,
+        horizon=spec.horizon,
+        cameras=[
+            pb.CameraSpec(
+                name=camera.name,
+                width=camera.width,
+                height=camera.height,
+                input_size=camera.input_size,
+                jpeg_quality=camera.jpeg_quality,
+            )
+            for camera in spec.cameras
+        ],
+        state=[_field_to_proto(field) for field in spec.state],
+        action_space=spec.action_space,
+        action=[_field_to_proto(field) for field in spec.action],
+        dt_s=spec.dt_s,
+        settle_s=spec.settle_s,
+        firmware_zero=spec.firmware_zero,
+        task=spec.task,
+    )
+
+
+def spec_from_proto(message: pb.PolicySpec) -> tuple[PolicySpec, str]:
+    """Message -> (contract, revision).
+
+    InvalidSpec if the contract makes no sense; ContractMismatch if its hash is not the one in the message, which
+    happens when the two ends are different versions of this package.
+    """
+    spec = PolicySpec(
+        model=message.model,
+        cameras=tuple(
+            CameraSpec(camera.name, camera.width, camera.height, camera.input_size, camera.jpeg_quality)
+            for camera in message.cameras
+        ),
+        state=tuple(_field_from_proto(field) for field in message.state),
+        action_space=message.action_space,
+        action=tuple(_field_from_proto(field) for field in message.action),
+        horizon=message.horizon,
+        dt_s=message.dt_s,
+        settle_s=message.settle_s,
+        firmware_zero=message.firmware_zero,
+        task=message.task,
+    )
+    spec.validate()
+    if spec.spec_hash != message.spec_hash:
+        raise ContractMismatch(
+            f"the contract as received has hash {spec.spec_hash}, its sender says {message.spec_hash or 'none'}; "
+            "run the same version of policy_api at both ends"
+        )
+    return spec, message.revision
+
+
+def server_info_to_proto(info: ServerInfo) -> pb.ServerInfo:
+    """ServerInfo -> message."""
+    return pb.ServerInfo(
+        server_version=info.server_version,
+        api_versions=info.api_versions,
+        codecs=[_CODEC_TO_PROTO[codec] for codec in info.codecs],
+        max_message_bytes=info.max_message_bytes,
+        specs=[spec_to_proto(info.spec, info.revision)],
+        boot_id=info.boot_id,
+    )
+
+
+def server_info_from_proto(message: pb.ServerInfo) -> ServerInfo:
+    """Message -> ServerInfo. Codecs that this version does not know are left out."""
+    if len(message.specs) != 1:
+        raise InvalidMessage(f"the server names {len(message.specs)} contracts; this client expects one")
+    spec, revision = spec_from_proto(message.specs[0])
+    return ServerInfo(
+        server_version=message.server_version,
+        api_versions=tuple(message.api_versions),
+        codecs=tuple(_CODEC_FROM_PROTO[codec] for codec in message.codecs if codec in _CODEC_FROM_PROTO),
+        max_message_bytes=message.max_message_bytes,
+        boot_id=message.boot_id,
+        spec=spec,
+        revision=revision,
+    )
+
+
+def _field_to_proto(field: FieldSpec) -> pb.FieldSpec:
+    return pb.FieldSpec(name=field.name, unit=field.unit, lower=field.lower, upper=field.upper)
+
+
+def _field_from_proto(field: pb.FieldSpec) -> FieldSpec:
+    return FieldSpec(field.name, field.unit, field.lower, field.upper)
