@@ -1,0 +1,21 @@
+"""Which seeds belong to training, to simulated evaluation and to the lab; they never meet.
+
+A policy is only as good as it is on layouts that it has never trained on, so a seed from the wrong range is an error.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+TRAIN: Final = range(0, 1_000_000)
+EVALUATION: Final = range(1_000_000, 2_000_000)
+LAB: Final = range(2_000_000, 3_000_000)
+
+
+def check_seeds(seeds: Sequence[int], allowed: range, purpose: str) -> None:
+    """Raise ValueError unless every seed lies in `allowed`; `purpose` names the use in the message."""
+    for seed in seeds:
+        if seed not in allowed:
+            raise ValueError(
+                f"seed {seed} is not for {purpose}, whose seeds are {allowed.start}..{allowed.stop - 1}; "
+                "training, evaluation and lab layouts must stay disjoint"
+            )
