@@ -1,0 +1,1 @@
+"""What every ROS 2 node here shares: start and stop, time at the border, QoS, JSON payloads."""
