@@ -140,9 +140,7 @@ class BatchEnv:
         tcp = tcp_pose(self._command.position[rows, :6])[:, :3, 3]
         opening = self._command.position[rows, 6]
         target = self._target_position(rows)
-        chunks = [
-            self.task.expert(tcp[i], float(opening[i]), target[i], self.spec.horizon) for i in range(len(rows))
-        ]
+        chunks = [self.task.expert(tcp[i], float(opening[i]), target[i], self.spec.horizon) for i in range(len(rows))]
         return np.stack(chunks).astype(np.float32)
 
     def render_video_frame(self, index: int) -> NDArray[np.uint8]:

@@ -45,9 +45,24 @@ def scene_xml(task: Task, image_size: tuple[int, int], zero: FirmwareZero = Firm
     ET.SubElement(visual, "headlight", ambient="0.45 0.45 0.45", diffuse="0.35 0.35 0.35", specular="0 0 0")
     ET.SubElement(visual, "map", znear="0.01", zfar="10")
 
-    ET.SubElement(world, "light", pos="0.6 -0.6 1.5", dir="-0.3 0.5 -1", directional="true", castshadow="false", diffuse="0.4 0.4 0.4")
     ET.SubElement(
-        world, "geom", name="table", type="plane", size="1.2 1.2 0.1", rgba="0.62 0.56 0.48 1", contype="2", conaffinity="3"
+        world,
+        "light",
+        pos="0.6 -0.6 1.5",
+        dir="-0.3 0.5 -1",
+        directional="true",
+        castshadow="false",
+        diffuse="0.4 0.4 0.4",
+    )
+    ET.SubElement(
+        world,
+        "geom",
+        name="table",
+        type="plane",
+        size="1.2 1.2 0.1",
+        rgba="0.62 0.56 0.48 1",
+        contype="2",
+        conaffinity="3",
     )
     for box in task.bodies:
         body = ET.SubElement(world, "body", name=box.name)

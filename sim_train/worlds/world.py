@@ -18,8 +18,8 @@ _DAMPING_WITHOUT_TORQUE: Final = 6.0  # N m s/rad: a stopped arm sinks in second
 class World:
     """The Piper over a table with a task's bodies.
 
-    `cameras` maps camera names to (width, height). A world is not thread-safe, but `render_snapshot` may run in one other
-    thread (always the same: the graphics context stays with the thread that made it).
+    `cameras` maps camera names to (width, height). A world is not thread-safe, but `render_snapshot` may run in one
+    other thread (always the same: the graphics context stays with the thread that made it).
     """
 
     def __init__(self, task: str, cameras: dict[str, tuple[int, int]] | None = None) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sim_train.worlds.scene import Array, Box, Camera, Layout
 
 D435_COLOR_FOVY_DEG: Final = 42.5
-"""Vertical field of view of a RealSense D435's colour camera (datasheet: 69 x 42 degrees at 16:9; 4:3 keeps the height)."""
+"""Vertical field of view of a RealSense D435's colour camera (datasheet: 69 x 42 degrees at 16:9; 4:3 keeps it)."""
 
 _TEMPLATES: Final = (
     "pick up the {} cube",
@@ -58,7 +58,8 @@ class PickCube:
         poses = {}
         for body, (x, y) in zip(self.bodies, centres, strict=True):
             yaw = rng.uniform(*self.yaw_range)
-            poses[body.name] = (x, y, self.half_size, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
+            turn = (float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2)))
+            poses[body.name] = (float(x), float(y), self.half_size, *turn)
         target = self.bodies[rng.integers(len(self.bodies))].name
         template = _TEMPLATES[rng.integers(len(_TEMPLATES))]
         return Layout(instruction=template.format(target), target=target, poses=poses)
