@@ -1,5 +1,6 @@
 """What a task looks like, free of any engine: bodies on a table, cameras, one episode's layout."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,16 +44,27 @@ class Layout:
 
     instruction: str
     target: str
-    poses: dict[str, tuple[float, ...]]
+    poses: Mapping[str, tuple[float, ...]]
 
 
 class Task(Protocol):
     """A task: what is on the table, what is asked, when it is done, and how a script would do it."""
 
-    name: str
-    bodies: tuple[Box, ...]
-    cameras: tuple[Camera, ...]
-    max_chunks: int
+    @property
+    def name(self) -> str:
+        """What it is called in configurations."""
+
+    @property
+    def bodies(self) -> tuple[Box, ...]:
+        """Everything that can be moved."""
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """Every camera of the rig."""
+
+    @property
+    def max_chunks(self) -> int:
+        """Chunks after which an episode ends."""
 
     def sample(self, seed: int) -> Layout:
         """Layout of the episode with this seed; the same seed gives the same layout on every machine."""

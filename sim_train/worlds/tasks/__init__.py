@@ -1,9 +1,11 @@
 """One file per task."""
 
+from collections.abc import Callable
+
 from sim_train.worlds.scene import Task
 from sim_train.worlds.tasks.pick_cube import PickCube
 
-TASKS: dict[str, type[Task]] = {PickCube.name: PickCube}
+TASKS: dict[str, Callable[[], Task]] = {PickCube.name: PickCube}
 
 
 def make_task(name: str) -> Task:
