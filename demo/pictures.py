@@ -1,0 +1,79 @@
+"""Pictures of the report: learning curve, lateness histogram, videos."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402 - the backend has to be chosen first
+
+INK, GOOD, SOFT = "#1c2430", "#1b7f4d", "#9aa5b1"
+
+
+def learning_curve(path: Path, updates: list[dict[str, float]], sft_success: float, rl_success: float) -> None:
+    """Success over episodes. Each update has `episodes`, `success` (sampled) and, now and then, `greedy_success`."""
+    figure, axes = plt.subplots(figsize=(9, 3.6), dpi=110)
+    axes.plot([u["episodes"] for u in updates], [u["success"] for u in updates], color=SOFT, label="sampled, training")
+    greedy = [u for u in updates if u.get("greedy_success") is not None]
+    axes.plot(
+        [u["episodes"] for u in greedy],
+        [u["greedy_success"] for u in greedy],
+        "o-",
+        color=GOOD,
+        label="greedy, validation",
+    )
+    axes.axhline(sft_success, color=INK, linestyle=":", linewidth=1)
+    axes.axhline(rl_success, color=GOOD, linestyle=":", linewidth=1)
+    axes.annotate("SFT, held out", (0, sft_success), textcoords="offset points", xytext=(4, 4), color=INK, fontsize=8)
+    axes.annotate("RL, held out", (0, rl_success), textcoords="offset points", xytext=(4, 4), color=GOOD, fontsize=8)
+    axes.set(xlabel="training episodes", ylabel="success", ylim=(0, 1.05))
+    axes.legend(loc="lower right", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def lateness_histogram(path: Path, lateness_ms: NDArray[np.float64]) -> None:
+    """How late the control ticks came, log counts."""
+    figure, axes = plt.subplots(figsize=(9, 3), dpi=110)
+    edge = max(5.0, float(np.percentile(lateness_ms, 99.9)))
+    axes.hist(np.minimum(lateness_ms, edge), bins=np.linspace(0, edge, 80), color=GOOD, log=True)
+    axes.axvline(5.0, color=INK, linestyle=":", linewidth=1)
+    axes.set(xlabel="lateness of a tick, ms (dotted: one period)", ylabel="ticks")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def write_video(path: Path, frames: list[NDArray[np.uint8]], fps: float) -> None:
+    """H.264 MP4 of (height, width, 3) RGB frames; sides are cut to even numbers."""
+    if not frames:
+        raise ValueError(f"no frames for {path}; the video would be empty")
+    height, width = (side // 2 * 2 for side in frames[0].shape[:2])
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"crf": "23", "preset": "veryfast"}
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+def read_video(path: Path) -> list[NDArray[np.uint8]]:
+    """Every frame of a video, (height, width, 3) RGB."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def side_by_side(left: list[NDArray[np.uint8]], right: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Two videos next to each other; the shorter one holds its last frame."""
+    length = max(len(left), len(right))
+    padded = [frames + [frames[-1]] * (length - len(frames)) for frames in (left, right)]
+    return [np.concatenate(pair, axis=1) for pair in zip(*padded, strict=True)]
