@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend has to be chosen first
+from matplotlib import pyplot as plt
 
 INK, GOOD, SOFT = "#1c2430", "#1b7f4d", "#9aa5b1"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-class StageFailed(RuntimeError):
+class StageError(RuntimeError):
     """A stage ended badly; the text names it, says how it ended and shows the end of its log."""
 
 
@@ -16,7 +16,7 @@ def run_stage(name: str, command: Sequence[str], log: Path, env: dict[str, str] 
     """Run `command` to its end with its output on the terminal and in `log`; returns seconds.
 
     Raises:
-        StageFailed: it exited with another status than 0.
+        StageError: it exited with another status than 0.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"\n== {name} ==", flush=True)
@@ -35,7 +35,7 @@ def run_stage(name: str, command: Sequence[str], log: Path, env: dict[str, str] 
             raise
     if status != 0:
         tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])
-        raise StageFailed(f"stage '{name}' exited with status {status}; its log is {log} and ends:\n{tail}")
+        raise StageError(f"stage '{name}' exited with status {status}; its log is {log} and ends:\n{tail}")
     return time.monotonic() - started
 
 
