@@ -1,0 +1,108 @@
+import pickle
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from policy_api.errors import InvalidImage
+from policy_api.images import decode_image, decode_jpeg, encode_jpeg, to_network_input
+from policy_api.schema import CameraSpec, EncodedImage
+
+
+def gradient(height, width):
+    """Smooth picture: red grows to the right, green downwards, blue is constant."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 255 // (width - 1), y * 255 // (height - 1), np.full_like(x, 40)], -1).astype(np.uint8)
+
+
+def test_jpeg_round_trip_keeps_channels_in_place():
+    rgb = gradient(120, 160)
+    again = decode_jpeg(encode_jpeg(rgb, 90))
+    assert again.shape == rgb.shape
+    assert again.dtype == np.uint8
+    assert np.abs(again.astype(int) - rgb).max() < 16
+    assert np.abs(again.astype(int) - rgb).mean() < 2
+
+
+def test_quality_is_used():
+    rgb = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    assert len(encode_jpeg(rgb, 30)) < 0.6 * len(encode_jpeg(rgb, 90))
+
+
+def test_encode_takes_a_view_and_refuses_other_arrays():
+    rgb = gradient(64, 64)
+    assert decode_jpeg(encode_jpeg(rgb[:, ::-1], 90)).shape == (64, 64, 3)
+    for bad in (rgb.astype(np.float32), rgb[..., 0], np.zeros((8, 8, 4), np.uint8)):
+        with pytest.raises(InvalidImage, match=r"\(H, W, 3\)"):
+            encode_jpeg(bad, 90)
+
+
+def test_garbage_is_refused():
+    whole = encode_jpeg(gradient(120, 160), 90)
+    for bad in (b"", b"\xff\xd8", b"hello" * 100, whole[:40], whole[: len(whole) // 2], pickle.dumps({"a": whole})):
+        with pytest.raises(InvalidImage):
+            decode_jpeg(bad)
+
+
+def test_absurd_size_is_refused_before_decoding():
+    whole = bytearray(encode_jpeg(gradient(64, 64), 90))
+    frame = whole.index(b"\xff\xc0")
+    whole[frame + 5 : frame + 9] = struct.pack(">HH", 60000, 60000)
+    with pytest.raises(InvalidImage, match="60000x60000"):
+        decode_jpeg(bytes(whole))
+
+    header = struct.pack(">IIBBBBB", 50000, 50000, 8, 2, 0, 0, 0)
+    body = b"IHDR" + header
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    with pytest.raises(InvalidImage, match="50000x50000"):
+        decode_image(EncodedImage("png", 50000, 50000, bomb, 0))
+
+
+def test_every_codec_decodes_to_rgb():
+    rgb = gradient(48, 64)
+    png = cv2.imencode(".png", rgb[:, :, ::-1])[1].tobytes()
+    assert np.array_equal(decode_image(EncodedImage("png", 64, 48, png, 0)), rgb)
+    assert np.array_equal(decode_image(EncodedImage("rgb8", 64, 48, rgb.tobytes(), 0)), rgb)
+    jpeg = decode_image(EncodedImage("jpeg", 64, 48, encode_jpeg(rgb, 95), 0))
+    assert np.abs(jpeg.astype(int) - rgb).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("codec", "data", "text"),
+    [
+        ("rgb8", b"x" * 10, "is 9216 bytes, got 10"),
+        ("rgb8", pickle.dumps(np.zeros((48, 64, 3), np.uint8)), "is 9216 bytes"),
+        ("png", b"x" * 100, "not a PNG"),
+        ("png", b"\x89PNG\r\n\x1a\n" + b"\0" * 10 + b"\1\0\0\0\1" + b"\0" * 50, "damaged PNG|image is"),
+        ("webp", b"x", "'webp' is unknown"),
+        ("jpeg", encode_jpeg(gradient(64, 64), 90), "says 64x48, holds 64x64"),
+    ],
+)
+def test_bytes_that_are_not_what_they_claim(codec, data, text):
+    with pytest.raises(InvalidImage, match=text):
+        decode_image(EncodedImage(codec, 64, 48, data, 0))
+
+
+def test_network_input_is_the_centre_square_by_area():
+    camera = CameraSpec("front", 160, 120, 60, 90)
+    rgb = np.zeros((120, 160, 3), np.uint8)
+    rgb[:, :20] = 255  # left of the square
+    rgb[:, 140:] = 255  # right of it
+    rgb[0, 20] = (200, 100, 40)  # one pixel of the first 2x2 block
+    small = to_network_input(rgb, camera)
+    assert small.shape == (60, 60, 3)
+    assert small.dtype == np.uint8
+    assert small[0, 0].tolist() == [50, 25, 10]
+    assert small.reshape(-1, 3)[1:].max() == 0
+
+
+def test_network_input_of_an_upright_camera_crops_top_and_bottom():
+    camera = CameraSpec("front", 64, 128, 64, 90)
+    rgb = gradient(128, 64)
+    assert np.array_equal(to_network_input(rgb, camera), rgb[32:96])
+
+
+def test_network_input_refuses_another_stream_size():
+    with pytest.raises(InvalidImage, match=r"'front': expected \(120, 160, 3\)"):
+        to_network_input(gradient(96, 128), CameraSpec("front", 160, 120, 64, 90))

@@ -1,0 +1,177 @@
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from policy_api import policy_pb2 as pb
+from policy_api import serde
+from policy_api.errors import ContractMismatch, InvalidMessage, InvalidObservation, InvalidSpec
+from policy_api.schema import (
+    CODECS,
+    ActionChunk,
+    CameraSpec,
+    EncodedImage,
+    FieldSpec,
+    Observation,
+    PolicySpec,
+    ServerInfo,
+    Timing,
+)
+
+names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
+times = st.integers(0, 2**62)
+text = st.text(min_size=1, max_size=40)
+spelled = text.filter(str.strip)
+f32 = st.floats(width=32)
+
+
+def sent(message):
+    """The message after a trip over the wire."""
+    return type(message).FromString(message.SerializeToString())
+
+
+@st.composite
+def fields(draw, units):
+    made = []
+    for name, unit in units:
+        lower = draw(st.floats(-1e6, 1e6))
+        made.append(FieldSpec(name, unit, lower, draw(st.floats(lower, 2e6, exclude_min=True))))
+    return tuple(made)
+
+
+@st.composite
+def specs(draw):
+    cameras = []
+    for name in draw(st.lists(names, min_size=1, max_size=3, unique=True)):
+        width, height = draw(st.integers(16, 4096)), draw(st.integers(16, 4096))
+        size = draw(st.integers(8, min(width, height)))
+        cameras.append(CameraSpec(name, width, height, size, draw(st.integers(1, 100))))
+    return PolicySpec(
+        model=draw(spelled),
+        cameras=tuple(cameras),
+        state=draw(fields([(f"joint{i}", "rad") for i in range(1, 7)] + [("gripper", "m")])),
+        action_space="ee_delta_position",
+        action=draw(fields([(name, "m") for name in ("dx", "dy", "dz", "gripper")])),
+        horizon=draw(st.integers(1, 1000)),
+        dt_s=draw(st.floats(0.001, 10)),
+        settle_s=draw(st.floats(0, 10)),
+        firmware_zero=draw(st.sampled_from(["current", "legacy"])),
+        task=draw(spelled),
+    )
+
+
+frames = st.builds(
+    EncodedImage,
+    codec=st.sampled_from(CODECS),
+    width=st.integers(0, 2**32 - 1),
+    height=st.integers(0, 2**32 - 1),
+    data=st.binary(max_size=100),
+    capture_ns=times,
+)
+shapes = npst.array_shapes(max_dims=4, max_side=5)
+
+
+@given(npst.arrays(np.float32, shapes, elements=f32))
+def test_tensor_round_trip_is_exact(array):
+    again = serde.tensor_from_proto(sent(serde.tensor_to_proto(array)))
+    assert again.dtype == np.float32
+    assert again.flags.writeable
+    np.testing.assert_array_equal(again.view(np.uint32), array.view(np.uint32))
+
+
+def test_tensor_takes_a_strided_view():
+    view = np.arange(24, dtype=np.float32).reshape(4, 6)[::2, ::-1]
+    np.testing.assert_array_equal(serde.tensor_from_proto(serde.tensor_to_proto(view)), view)
+
+
+@given(spec=specs(), revision=st.text(max_size=20))
+@settings(max_examples=50)
+def test_spec_round_trip_keeps_contract_and_hash(spec, revision):
+    message = sent(serde.spec_to_proto(spec, revision))
+    assert serde.spec_from_proto(message) == (spec, revision)
+    assert message.spec_hash == spec.spec_hash == PolicySpec.from_json(spec.to_json()).spec_hash
+
+
+@given(names, frames)
+def test_image_round_trip(name, image):
+    message = sent(serde.image_to_proto(name, image))
+    assert message.name == name
+    assert serde.image_from_proto(message) == image
+
+
+@given(npst.arrays(np.float32, 7, elements=f32), st.dictionaries(names, frames, max_size=3), text, times, times)
+def test_observation_round_trip(state, images, instruction, stamp_ns, step):
+    observation = Observation(state, images, instruction, stamp_ns, step)
+    again = serde.observation_from_proto(sent(serde.observation_to_proto(observation)))
+    np.testing.assert_array_equal(again.state, state)
+    assert replace(again, state=None).__dict__ == replace(observation, state=None).__dict__
+
+
+@given(
+    npst.arrays(np.float32, npst.array_shapes(min_dims=2, max_dims=2), elements=f32),
+    times,
+    text,
+    st.builds(Timing, *[st.integers(0, 2**32 - 1)] * 3),
+)
+def test_chunk_round_trip(actions, number, revision, timing):
+    chunk = ActionChunk(actions, number, number // 2, number // 3, revision, timing)
+    again = serde.chunk_from_proto(sent(serde.chunk_to_proto(chunk)))
+    np.testing.assert_array_equal(again.actions, actions)
+    assert replace(again, actions=None).__dict__ == replace(chunk, actions=None).__dict__
+
+
+def test_server_info_round_trip(spec):
+    info = ServerInfo("0.1.0", ("v1",), CODECS, 8, "boot", spec, "rev")
+    assert serde.server_info_from_proto(sent(serde.server_info_to_proto(info))) == info
+
+
+@pytest.mark.parametrize(
+    ("tensor", "names"),
+    [
+        (pb.Tensor(dtype=pb.F32, shape=[7], data=b"x" * 27), "28 bytes, got 27"),
+        (pb.Tensor(dtype=pb.F32, shape=[7], data=pickle.dumps(np.zeros(7, np.float32))), "28 bytes"),
+        (pb.Tensor(shape=[7], data=b"x" * 28), "dtype 0"),
+        (pb.Tensor(dtype=9, shape=[7], data=b"x" * 28), "dtype 9"),
+        (pb.Tensor(dtype=pb.F32), "0 dimensions"),
+        (pb.Tensor(dtype=pb.F32, shape=[0, 2**32 - 1, 2**32 - 1, 2**32 - 1]), "none of them 0"),
+        (pb.Tensor(dtype=pb.F32, shape=[2**32 - 1] * 100_000), "100000 dimensions"),
+    ],
+)
+def test_bad_tensor_is_refused(tensor, names):
+    with pytest.raises(InvalidMessage, match=names):
+        serde.tensor_from_proto(tensor)
+
+
+def test_bad_observations_are_refused(observation):
+    message = serde.observation_to_proto(observation)
+    message.images.append(message.images[0])
+    with pytest.raises(InvalidObservation, match="'front' is given twice"):
+        serde.observation_from_proto(message)
+    message = serde.observation_to_proto(observation)
+    message.images[1].codec = 77
+    with pytest.raises(InvalidMessage, match="'wrist': codec 77"):
+        serde.observation_from_proto(message)
+    message = serde.observation_to_proto(observation)
+    message.state["force"].CopyFrom(message.state["state"])
+    with pytest.raises(InvalidObservation, match="force"):
+        serde.observation_from_proto(message)
+
+
+def test_bad_contracts_are_refused(spec):
+    message = serde.spec_to_proto(spec, "r")
+    message.cameras[0].jpeg_quality = 91
+    with pytest.raises(ContractMismatch, match="same version of policy_api"):
+        serde.spec_from_proto(message)
+    message.cameras[0].jpeg_quality = 0
+    with pytest.raises(InvalidSpec, match=r"cameras\[0\].jpeg_quality"):
+        serde.spec_from_proto(message)
+
+
+def test_server_info_must_name_one_contract(spec):
+    message = serde.server_info_to_proto(ServerInfo("0", ("v1",), CODECS, 8, "b", spec, "r"))
+    del message.specs[:]
+    with pytest.raises(InvalidMessage, match="0 contracts"):
+        serde.server_info_from_proto(message)
