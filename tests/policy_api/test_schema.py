@@ -141,6 +141,7 @@ def test_bad_observation_is_refused_by_name(spec, observation, change, names):
     [
         (EncodedImage("jpeg", 640, 480, b"x", 0), "'wrist': frame is 640x480, the contract says 128x96"),
         (EncodedImage("webp", 128, 96, b"x", 0), "'wrist': codec 'webp'"),
+        (EncodedImage("jpeg", 128, 96, bytearray(b"x"), 0), r"'wrist': frame must be bytes, got bytearray"),
         (EncodedImage("jpeg", 128, 96, b"", 0), "'wrist': frame is empty"),
         (EncodedImage("jpeg", 128, 96, b"x", -1), "'wrist': capture_ns"),
     ],

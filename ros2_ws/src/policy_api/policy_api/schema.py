@@ -212,6 +212,10 @@ def _check_image(camera: CameraSpec, image: EncodedImage) -> None:
             f"camera {camera.name!r}: frame is {image.width}x{image.height}, "
             f"the contract says {camera.width}x{camera.height}; set the camera's stream to that size"
         )
+    if not isinstance(image.data, bytes):
+        raise InvalidObservation(
+            f"camera {camera.name!r}: frame must be bytes, got {type(image.data).__name__}; convert with bytes(...)"
+        )
     if not image.data:
         raise InvalidObservation(f"camera {camera.name!r}: frame is empty")
     if image.capture_ns < 0:
