@@ -164,7 +164,7 @@ def chunk(actions):
 def test_chunk_may_reach_its_limits_in_float32(spec):
     actions = np.zeros((8, 4), np.float32)
     actions[:, 3] = 0.07
-    actions[:, 0] = -0.05
+    actions[:, 0] = np.nextafter(np.float32(-0.05), np.float32(-1))
     chunk(actions).validate(spec)
 
 
@@ -172,6 +172,7 @@ def test_chunk_may_reach_its_limits_in_float32(spec):
     ("row", "column", "value", "names"),
     [
         (2, 1, np.nan, r"actions\[2\].dy is nan"),
+        (7, 0, 0.050001, r"actions\[7\].dx is 0.050001;"),
         (7, 0, 0.0501, r"actions\[7\].dx is 0.0501; the contract allows -0.05..0.05 m"),
         (0, 3, -0.001, r"actions\[0\].gripper"),
     ],

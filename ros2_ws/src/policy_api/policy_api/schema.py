@@ -175,10 +175,10 @@ class ActionChunk:
         """Raise InvalidActions on a wrong shape, a NaN or a value outside its declared range."""
         names = [f.name for f in spec.action]
         _check_numbers(self.actions, (spec.horizon, len(names)), "actions", names, InvalidActions)
-        # the limits are compared in the precision of the actions: float32(0.07) is above 0.07
-        lower = np.array([f.lower for f in spec.action], dtype=np.float32)
-        upper = np.array([f.upper for f in spec.action], dtype=np.float32)
-        outside = np.argwhere((self.actions < lower) | (self.actions > upper))
+        lower = np.array([f.lower for f in spec.action])
+        upper = np.array([f.upper for f in spec.action])
+        rounding = 1e-6 * (upper - lower)  # float32(0.07) is above 0.07
+        outside = np.argwhere((self.actions < lower - rounding) | (self.actions > upper + rounding))
         if len(outside):
             row, column = outside[0]
             raise InvalidActions(
