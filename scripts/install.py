@@ -39,7 +39,7 @@ def python_version(python: str) -> tuple[int, int] | None:
 
 
 def candidates() -> list[str]:
-    """Interpreters to try, in order: $PYTHON, python3 on the path, then the supported versions by name, then pyenv's."""
+    """Interpreters to try: $PYTHON, python3 on the path, then the supported versions by name, then pyenv's."""
     names = [os.environ.get("PYTHON", ""), "python3", *(f"python{a}.{b}" for a, b in reversed(PYTHON_VERSIONS))]
     found = [path for name in names if name and (path := shutil.which(name))]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"

@@ -25,7 +25,10 @@ def privilege() -> list[str] | None:
     """Prefix that runs a command as root: empty for root, `sudo -n` where sudo asks nothing, None where neither is."""
     if os.geteuid() == 0:
         return []
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    ):
         return ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND,LC_ALL"]
     return None
 
@@ -50,9 +53,7 @@ def missing_packages() -> list[tuple[str, ...]]:
 
 def has_candidate(package: str) -> bool:
     """Whether apt can install a package of this very name."""
-    answer = subprocess.run(
-        ["apt-cache", "policy", package], capture_output=True, text=True, check=False, env=APT_ENV
-    )
+    answer = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True, check=False, env=APT_ENV)
     return "Candidate:" in answer.stdout and "Candidate: (none)" not in answer.stdout
 
 
@@ -88,7 +89,7 @@ def os_codename() -> str:
 
 
 def upgrade_mesa(root: list[str]) -> bool:
-    """Take Mesa from Debian 12's backports if what is installed is too old for SAPIEN; True if it is new enough then."""
+    """Take Mesa from Debian 12's backports if it is too old for SAPIEN; True if it is new enough in the end."""
     version = installed_version("mesa-vulkan-drivers")
     if version is None:
         return False
