@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 MAX_WAIT_S = 30.0
 """How long a call without a deadline may wait for the policy."""
 
+_MAX_DETAILS = 1000  # gRPC carries the text in a header of at most 8 kB, and it may quote the peer
+
 _STATUS: dict[type[PolicyApiError], grpc.StatusCode] = {
     ContractMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     InvalidSpec: grpc.StatusCode.FAILED_PRECONDITION,
@@ -52,8 +54,9 @@ def _answering(context: grpc.ServicerContext) -> Iterator[None]:
         yield
     except PolicyApiError as error:
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-        log.info("%s: %s", status.name, error)
-        context.abort(status, str(error))
+        text = str(error)[:_MAX_DETAILS]
+        log.info("%s: %s", status.name, text)
+        context.abort(status, text)
     except Exception:  # the last line of defence: a defect of ours must not show its insides
         log.exception("call failed")
         context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log holds the cause")

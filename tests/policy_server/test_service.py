@@ -175,6 +175,13 @@ def test_unknown_session(stub, request_of, client, observe):
         refused(call, Code.NOT_FOUND, "'nobody'", "open a new session")
 
 
+def test_long_names_do_not_hide_the_refusal(stub, request_of):
+    request_of.images[0].name = "x" * 100_000
+    refused(lambda: stub.Infer(request_of, timeout=5), Code.INVALID_ARGUMENT, "camera 'front' is missing")
+    request_of.session_id = "x" * 100_000
+    refused(lambda: stub.Infer(request_of, timeout=5), Code.NOT_FOUND, "session 'xxx")
+
+
 def test_expired_session_can_be_opened_again(policy, observe):
     server = PolicyServer(policy, "127.0.0.1:0", lease_s=0.2)
     with PolicyClient(server.address, "robot") as client:
