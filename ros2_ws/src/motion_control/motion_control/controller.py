@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 
 MAX_START_DISTANCE_RAD = 0.5
 """A chunk whose first waypoint is further than this from the setpoint does not belong to this arm's present pose."""
-MAX_OUTSIDE_RAD = 0.2
-"""Waypoints (and a measured pose at enable) further outside the limits than this are taken for another unit or zero."""
+MAX_OUTSIDE_RAD = 0.1
+"""Waypoints, and a measured pose at enable, further outside the limits than this are taken for another unit or zero."""
 HOME_SPEED = 0.2
 """Share of the velocity limits used on the way home."""
 HOME_MIN_NS = 500_000_000
@@ -181,6 +181,12 @@ class ArmController:
         self.modes.estop(reason)
         self._drop_motion()
 
+    def fault(self, reason: str) -> None:
+        """Slow down within limits and stand, latched; does nothing in a latched mode."""
+        if not self.modes.latched:
+            self.modes.fault(reason)
+            self._drop_motion()
+
     def go_home(self, now_ns: int) -> None:
         """Move to `HOME_POSITION` slowly, in HOLD. Raises `ModeRefusedError` in any other mode."""
         if self.mode is not Mode.HOLD:
@@ -242,17 +248,13 @@ class ArmController:
         if self.mode is Mode.DISABLED or self.modes.latched:
             return
         if self._feedback is not None and self._feedback.fault is not None:
-            self._fault(self._feedback.fault)
+            self.fault(self._feedback.fault)
         elif not self._torque_on:
-            self._fault("the arm reports torque off on at least one joint")
+            self.fault("the arm reports torque off on at least one joint")
         elif self._feedback_fault.expired(now_ns):
-            self._fault(f"no feedback from the arm for {self._feedback_fault.age_ns(now_ns) / 1e6:.0f} ms")
+            self.fault(f"no feedback from the arm for {self._feedback_fault.age_ns(now_ns) / 1e6:.0f} ms")
         elif self._feedback_hold.expired(now_ns) and (self.mode is not Mode.HOLD or self.homing):
             self.hold(f"no feedback from the arm for {self._feedback_hold.age_ns(now_ns) / 1e6:.0f} ms")
-
-    def _fault(self, reason: str) -> None:
-        self.modes.fault(reason)
-        self._drop_motion()
 
     def _drop_motion(self) -> None:
         self._schedule.clear()
