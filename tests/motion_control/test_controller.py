@@ -153,7 +153,7 @@ def test_chunks_are_refused_with_the_reason_and_change_nothing():
         with pytest.raises(ChunkRefusedError, match=message):
             arm.send(offset, times)
     assert arm.controller.counters.chunks_refused == 3
-    arm.tick(60)
+    arm.tick(78)
     assert arm.position[0] == pytest.approx(HOME_POSITION[0] + 0.2)
 
 

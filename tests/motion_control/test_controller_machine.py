@@ -57,7 +57,7 @@ class ControllerMachine(RuleBasedStateMachine):
         if new.mode is Mode.DISABLED:
             assert not new.send
             return
-        assert self.torque_on or not new.send
+        assert self.feedback.torque_on or not new.send
         if self.restarted or self.last.mode is Mode.DISABLED:
             self.restarted = False
             assert np.abs(new.position - self.feedback.position).max() <= (V_STEP * 0.005).max() + 1e-12
@@ -154,7 +154,9 @@ class ControllerMachine(RuleBasedStateMachine):
     @rule()
     def get_to_policy(self):
         self.torque_on, self.fault, self.talking = True, None, True
-        self.run(300)
+        self.tick()
+        while not self.controller.at_rest:
+            self.tick()
         if self.controller.mode in (Mode.ESTOP, Mode.FAULT):
             self.request("clear")
         self.tick()
@@ -181,5 +183,5 @@ class ControllerMachine(RuleBasedStateMachine):
         assert self.controller.modes.reason
 
 
-ControllerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+ControllerMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestController = ControllerMachine.TestCase
