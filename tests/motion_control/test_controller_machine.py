@@ -62,6 +62,8 @@ class ControllerMachine(RuleBasedStateMachine):
             self.restarted = False
             assert np.abs(new.position - self.feedback.position).max() <= (V_STEP * 0.005).max() + 1e-12
             return
+        if new.position is self.last.position:
+            return  # called again within half a period: nothing moved
         step, change = np.abs(new.position - self.last.position), np.abs(new.velocity - self.last.velocity)
         assert (step <= LIMITS.velocity * 0.005 + 1e-12).all()
         assert (change <= V_STEP * (1 + 1e-9)).all()
