@@ -1,0 +1,20 @@
+"""Builds this folder as a ROS 2 package with colcon; the root's pyproject.toml builds it for pip."""
+
+from setuptools import find_packages, setup
+
+NAME = "piper_can"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="The Piper's CAN protocol: DBC file, codec, bus, host side",
+    maintainer="Armature maintainers",
+    maintainer_email="maintainers@armature.invalid",
+    packages=find_packages(),
+    package_data={NAME: ["py.typed", "*.dbc"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
+        ("share/" + NAME, ["package.xml"]),
+    ],
+    zip_safe=False,
+)
