@@ -149,10 +149,14 @@ def test_chunks_are_refused_with_the_reason_and_change_nothing():
         (joint(0, 0.6), (50,), "joint1 starts 0.60 rad from its setpoint"),
         (joint(3, 90.0), (50,), "joint4 is asked to go"),
         (joint(0, 0.0), (-40, -20), "observation"),
+        (joint(0, 0.0), (50, 31_000), "ends more than 30 s"),
     ]:
         with pytest.raises(ChunkRefusedError, match=message):
             arm.send(offset, times)
-    assert arm.controller.counters.chunks_refused == 3
+    assert arm.controller.counters.chunks_refused == 4
+    future = Chunk(arm.now + 60 * MS, np.array([arm.now + 100 * MS]), arm.position[None])
+    with pytest.raises(ChunkRefusedError, match="60 ms in the future"):
+        arm.controller.accept_chunk(future, arm.now)
     arm.tick(78)
     assert arm.position[0] == pytest.approx(HOME_POSITION[0] + 0.2, abs=1e-3)
 

@@ -19,6 +19,9 @@ MAX_START_DISTANCE_RAD = 0.5
 """A chunk whose first waypoint is further than this from the setpoint does not belong to this arm's present pose."""
 MAX_OUTSIDE_RAD = 0.1
 """Waypoints, and a measured pose at enable, further outside the limits than this are taken for another unit or zero."""
+CLOCK_TOLERANCE_NS = 20_000_000
+MAX_CHUNK_NS = 30_000_000_000
+"""A longer chunk would keep the arm moving long after its policy has died."""
 HOME_SPEED = 0.2
 """Share of the velocity limits used on the way home."""
 HOME_MIN_NS = 500_000_000
@@ -144,15 +147,22 @@ class ArmController:
         self._first_chunk.stop()
         self._stale.feed(int(chunk.time_ns[-1]))
 
+    def check_enable(self, now_ns: int) -> None:
+        """Raise `ModeRefusedError` if the arm may not be enabled now; torque need not be on yet."""
+        if self.mode is Mode.DISABLED:
+            self._check_pose("enable", self._fresh_feedback("enable", now_ns))
+        elif self.modes.latched:
+            self.modes.enable()  # refuses, with the reason
+
     def enable(self, now_ns: int) -> None:
         """Enter HOLD at the measured pose, once the arm reports torque on. Raises `ModeRefusedError`."""
-        if self.mode in (Mode.HOLD, Mode.POLICY, Mode.TELEOP):
+        self.check_enable(now_ns)
+        if self.mode is not Mode.DISABLED:
             return
-        if self.mode is Mode.DISABLED:
-            feedback = self._fresh_feedback("enable", now_ns)
-            if not feedback.torque_on:
-                raise ModeRefusedError("'enable' needs torque on all joints; the arm reports it off")
-            self._restart_at(feedback)
+        feedback = self._fresh_feedback("enable", now_ns)
+        if not feedback.torque_on:
+            raise ModeRefusedError("'enable' needs torque on all joints; the arm reports it off")
+        self._restart_at(feedback)
         self.modes.enable()
 
     def disable(self) -> None:
@@ -206,6 +216,8 @@ class ArmController:
             feedback = self._fresh_feedback("clear_fault", now_ns)
             if not self.at_rest:
                 raise ModeRefusedError("'clear_fault' needs an arm at rest; wait until it stands")
+            if feedback.torque_on:
+                self._check_pose("clear_fault", feedback)
             self._restart_at(feedback)
         self.modes.clear(self._torque_on)
 
@@ -268,14 +280,16 @@ class ArmController:
             raise ModeRefusedError(f"'{request}' needs fresh feedback; the arm sends none: check power and CAN")
         if feedback.fault is not None:
             raise ModeRefusedError(f"'{request}' is refused while the arm reports: {feedback.fault}")
+        return feedback
+
+    def _check_pose(self, request: str, feedback: Feedback) -> None:
         outside = self.limits.outside(feedback.position)
-        if feedback.torque_on and (outside > MAX_OUTSIDE_RAD).any():
+        if (outside > MAX_OUTSIDE_RAD).any():
             worst = int(outside.argmax())
             raise ModeRefusedError(
                 f"'{request}' is refused: {JOINT_NAMES[worst]} is measured {outside[worst]:.2f} outside its limits; "
                 "check the joint zero and the firmware version"
             )
-        return feedback
 
     def _restart_at(self, feedback: Feedback) -> None:
         self._drop_motion()
@@ -285,6 +299,13 @@ class ArmController:
         if self.mode is not Mode.POLICY:
             raise ChunkRefusedError(
                 f"the policy has no authority: the arm is in {self.mode.value} ({self.modes.reason})"
+            )
+        if chunk.observation_ns > now_ns + CLOCK_TOLERANCE_NS:
+            ahead_ms = (chunk.observation_ns - now_ns) / 1e6
+            raise ChunkRefusedError(f"the chunk's observation lies {ahead_ms:.0f} ms in the future: the clocks differ")
+        if int(chunk.time_ns[-1]) > now_ns + MAX_CHUNK_NS:
+            raise ChunkRefusedError(
+                f"the chunk ends more than {MAX_CHUNK_NS / 1e9:.0f} s from now; send shorter chunks"
             )
         outside = self.limits.outside(chunk.position)
         if (outside > MAX_OUTSIDE_RAD).any():
