@@ -39,6 +39,11 @@ class ManagedNode(Node):
 
     exit_code: int | None = None
 
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Run `callback` in the executor's thread; may be called from any thread."""
+        if self.executor is not None:
+            self.executor.create_task(callback)
+
     def begin_stop(self) -> None:
         """React to SIGINT or SIGTERM: set `exit_code` now, or once the last replies are in."""
         self.exit_code = 0

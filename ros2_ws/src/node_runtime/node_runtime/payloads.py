@@ -47,7 +47,7 @@ class RunnerStatus:
 
     `run` counts runs of this process. `infer_ms` is the round trip to the server, `image_age_ms` the age
     of the oldest image when its observation left for the server; one entry a chunk. `contract` is the
-    policy's spec (JSON form) once a session is open.
+    policy's spec (JSON form) once a session is open, `revision` the hash of the weights that answer.
     """
 
     state: RunnerState
@@ -58,6 +58,7 @@ class RunnerStatus:
     infer_p50_ms: float | None = None
     image_age_ms: list[float] = field(default_factory=list)
     contract: dict[str, Any] | None = None
+    revision: str = ""
 
 
 Payload = TypeVar("Payload", EpisodeState, RecorderStatus, RunnerStatus)

@@ -1,0 +1,164 @@
+"""One run of a policy, synchronously: look, ask, play the chunk, settle, look again.
+
+A state machine without a clock and without ROS. The node tells it what happened; it says what to do.
+All times are monotonic nanoseconds.
+"""
+
+import json
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from motion_control.action_space import TABLE_WORKSPACE, decode_ee_delta_position
+from motion_control.errors import ActionRefusedError
+from node_runtime.payloads import RunnerState, RunnerStatus
+from numpy.typing import NDArray
+from piper_description import R_BASE_TOOL_HOME
+from policy_api.errors import InvalidObservation
+from policy_api.schema import ActionChunk, Observation, PolicySpec
+
+from policy_bridge.contract_check import contract_problem
+from policy_bridge.observation_sync import MAX_AGE_NS, JointSample, ObservationSync
+
+LEAD_NS = 20_000_000
+"""From publishing a chunk to the beginning of its first step: the way to the driver."""
+
+FIRST_LOOK_NS = 5_000_000_000
+"""How long the first observation may take: cameras are discovered when the contract names them."""
+
+LOOK_NS = 2_000_000_000
+"""How long a later observation may take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Play:
+    """Waypoints (H, 7), rad and m, due at `time_ns` (H,), in answer to the observation of `observation_ns`."""
+
+    observation_ns: int
+    time_ns: NDArray[np.int64]
+    position: NDArray[np.float64]
+
+
+class PolicyRunner:
+    """At most one run at a time; `run` counts them. Ends in finished, stopped or failed, with a reason."""
+
+    def __init__(self, max_chunks: int) -> None:
+        self._max_chunks = max_chunks
+        self.run = 0
+        self.state: RunnerState = "idle"
+        self.reason = ""
+        self.spec: PolicySpec | None = None
+        self._contract: dict[str, Any] | None = None
+        self._clear("")
+
+    def _clear(self, instruction: str) -> None:
+        self.sync: ObservationSync | None = None
+        self._instruction = instruction
+        self._asked: tuple[Observation, JointSample] | None = None
+        self._not_before_ns = 0
+        self._look_until_ns = 0
+        self._chunks = 0
+        self._infer_ms: list[float] = []
+        self._image_age_ms: list[float] = []
+        self._revision = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is in progress."""
+        return self.state == "running"
+
+    def start(self, instruction: str) -> int:
+        """Begin a run; returns its number. The session is to be opened, then `on_session` called."""
+        self._clear(instruction)
+        self.run += 1
+        self.state, self.reason = "running", ""
+        return self.run
+
+    def on_session(self, spec: PolicySpec, now_ns: int) -> None:
+        """Take note of the server's contract; a contract this robot can't keep ends the run."""
+        self.spec = spec
+        self._contract = json.loads(spec.to_json())
+        problem = contract_problem(spec)
+        if problem:
+            self.fail(f"contract refused: {problem}")
+            return
+        self.sync = ObservationSync(camera.name for camera in spec.cameras)
+        self._not_before_ns = now_ns
+        self._look_until_ns = now_ns + FIRST_LOOK_NS
+
+    def look(self, now_ns: int, setpoint: JointSample | None) -> Observation | None:
+        """Return the observation to send to the server now, if it is time and everything has arrived."""
+        if not self.running or self.sync is None or self.spec is None or self._asked or now_ns < self._not_before_ns:
+            return None
+        if self._chunks == self._max_chunks:
+            self._end("finished", f"all {self._max_chunks} chunks were played")
+            return None
+        step = self._chunks * self.spec.horizon
+        observation = self.sync.collect(now_ns, self._not_before_ns, self._instruction, step)
+        if observation is None or setpoint is None or now_ns - setpoint.stamp_ns > MAX_AGE_NS:
+            if now_ns > self._look_until_ns:
+                missing = self.sync.missing(now_ns, self._not_before_ns) or "the driver's setpoint is missing or old"
+                self.fail(f"no observation: {missing}")
+            return None
+        try:
+            observation.validate(self.spec)
+        except InvalidObservation as error:
+            self.fail(f"observation refused: {error}")
+            return None
+        self._asked = (observation, setpoint)
+        self._image_age_ms.append((now_ns - observation.stamp_ns) / 1e6)
+        return observation
+
+    def on_actions(self, chunk: ActionChunk, infer_ns: int, now_ns: int) -> Play | None:
+        """Turn the server's answer into waypoints to publish now. An answer that can't be decoded ends the run."""
+        if not self.running or self._asked is None or self.spec is None:
+            return None
+        (observation, setpoint), self._asked = self._asked, None
+        self._infer_ms.append(infer_ns / 1e6)
+        self._revision = chunk.revision
+        try:
+            position = decode_ee_delta_position(
+                chunk.actions.astype(np.float64), setpoint.position, R_BASE_TOOL_HOME, TABLE_WORKSPACE
+            )
+        except ActionRefusedError as error:
+            self.fail(f"actions refused: {error}")
+            return None
+        begin_ns = now_ns + LEAD_NS
+        time_ns = begin_ns + self.spec.dt_ns * np.arange(1, len(position) + 1, dtype=np.int64)
+        self._chunks += 1
+        self._not_before_ns = int(time_ns[-1]) + round(self.spec.settle_s * 1e9)
+        self._look_until_ns = self._not_before_ns + LOOK_NS
+        return Play(observation.stamp_ns, time_ns, position)
+
+    def on_mode(self, mode: str, reason: str) -> None:
+        """The arm's mode is `mode`; a run goes on only in POLICY."""
+        if self.running and mode != "POLICY":
+            self._end("stopped", f"the arm left POLICY: {mode}" + (f" ({reason})" if reason else ""))
+
+    def fail(self, reason: str) -> None:
+        """End the run because something went wrong."""
+        self._end("failed", reason)
+
+    def stop(self, reason: str) -> None:
+        """End the run on request."""
+        self._end("stopped", reason)
+
+    def status(self) -> RunnerStatus:
+        """Everything about the present or the last run."""
+        return RunnerStatus(
+            state=self.state,
+            run=self.run,
+            reason=self.reason,
+            chunks=self._chunks,
+            infer_ms=[round(ms, 3) for ms in self._infer_ms],
+            infer_p50_ms=round(median(self._infer_ms), 3) if self._infer_ms else None,
+            image_age_ms=[round(ms, 3) for ms in self._image_age_ms],
+            contract=self._contract,
+            revision=self._revision,
+        )
+
+    def _end(self, state: RunnerState, reason: str) -> None:
+        if self.running:
+            self.state, self.reason = state, reason
+            self._asked = None
