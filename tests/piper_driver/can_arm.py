@@ -34,12 +34,9 @@ class CanArm:
         frames = [data for _, frame_id, data in list(self.sent) if frame_id == codec.JOINT_TARGETS[0]]
         return np.array([list(codec.decode(codec.JOINT_TARGETS[0], data).values()) for data in frames])
 
-    def ids(self):
-        return [frame_id for _, frame_id, _ in list(self.sent)]
-
-    def command(self, frame):
-        """Act on a frame as if a host had sent it."""
-        self._emulator.receive(frame.frame_id, frame.data)
+    def was_told_to_drop(self):
+        """Whether a stop, a reset or a disable came."""
+        return any(i == codec.STOP_COMMAND or (i == codec.ENABLE_COMMAND and d[1] == 1) for _, i, d in list(self.sent))
 
     def close(self):
         self._stop.set()
