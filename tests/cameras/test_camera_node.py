@@ -110,9 +110,7 @@ def test_lost_camera_is_reported_and_comes_back(ros, lab):
                 play(ros, writer, 5)
             assert viewer.images
         viewer.diagnostics.clear()
-        ros.wait(
-            lambda: any(d.level == DiagnosticStatus.ERROR for d in viewer.diagnostics), 3.0, what="a stale camera"
-        )
+        ros.wait(lambda: any(d.level == DiagnosticStatus.ERROR for d in viewer.diagnostics), 3.0, what="a stale camera")
     assert process.process.poll() is None
     assert process.signal_and_wait(signal.SIGTERM) == 0
 

@@ -111,7 +111,7 @@ def test_full_disk_truncates_the_episode_and_the_node_lives_on(ros, tmp_path):
     desk.said.clear()
     desk.announce(id="ep0002")
     assert desk.wait_for("recording").id == "ep0002"
-    desk.announce(id="ep0002", phase="end")
+    desk.announce(id="ep0002", phase="end", success=False)
     assert desk.wait_for("closed").id == "ep0002"
 
 
@@ -134,6 +134,14 @@ def test_stop_in_mid_episode_marks_it_truncated(ros, tmp_path):
     facts = json.loads((tmp_path / "episodes" / "ep0001.truncated" / "episode.json").read_text())
     assert facts["error"] == "the recorder was stopped in mid-episode"
     assert facts["counts"]["/joint_states"] == 1
+
+
+def test_aborted_episode_is_truncated(ros, tmp_path):
+    desk = Desk(ros, tmp_path / "episodes")
+    desk.announce()
+    desk.wait_for("recording")
+    desk.announce(phase="end", reason="no policy")
+    assert desk.wait_for("truncated").error == "aborted: no policy"
 
 
 def test_garbage_on_episode_is_logged_and_survived(ros, tmp_path):

@@ -59,7 +59,7 @@ def test_every_message_is_in_the_file_soon_after_it_came(tmp_path):
     for k in range(50):
         recording.put("/joint_states", "sensor_msgs/msg/JointState", k, joint_state(k))
     time.sleep(0.4)
-    found = list(salvage(tmp_path / "ep0001.partial" / "ep0001.partial.mcap"))
+    found = list(salvage(tmp_path / "ep0001.partial" / "ep0001.mcap"))
     assert [m.log_ns for m in found] == list(range(50))
     finish(recording, Ending(DONE, None))
 
@@ -71,7 +71,7 @@ def test_unfinished_file_becomes_a_bag_up_to_its_last_whole_chunk(tmp_path):
         if k == 24:
             time.sleep(0.3)
     time.sleep(0.3)
-    partial = tmp_path / "ep0001.partial" / "ep0001.partial.mcap"
+    partial = tmp_path / "ep0001.partial" / "ep0001.mcap"
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "a.mcap").write_bytes(partial.read_bytes()[:-600])  # a kill in the middle of the second chunk

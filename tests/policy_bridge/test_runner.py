@@ -33,7 +33,8 @@ def feed(runner, now_ns, size=(64, 48)):
 
 def started(max_chunks=3, now_ns=1000 * MS):
     runner = PolicyRunner(max_chunks)
-    assert runner.start("push the red cube") == 1
+    runner.instruction = "push the red cube"
+    assert runner.start() == 1
     runner.on_session(SPEC, now_ns)
     assert runner.running
     return runner
@@ -44,7 +45,7 @@ def test_chunk_is_played_then_settles_then_the_policy_looks_again():
     assert runner.look(1001 * MS, setpoint(1001 * MS)) is None  # nothing seen yet
     feed(runner, 1010 * MS)
     observation = runner.look(1012 * MS, setpoint(1012 * MS))
-    assert observation.stamp_ns == 1005 * MS
+    assert (observation.stamp_ns, observation.instruction) == (1005 * MS, "push the red cube")
     assert runner.look(1013 * MS, setpoint(1013 * MS)) is None  # one question at a time
 
     play = runner.on_actions(chunk(), 30 * MS, now_ns=1042 * MS)
@@ -166,7 +167,7 @@ def test_policy_mode_does_not_end_the_run():
 def test_next_run_starts_clean():
     runner = started()
     runner.fail("x")
-    assert runner.start("push the blue cube") == 2
+    assert runner.start() == 2
     status = runner.status()
     assert (status.state, status.run, status.reason, status.chunks) == ("running", 2, "", 0)
 
@@ -186,7 +187,7 @@ def test_next_run_starts_clean():
 def test_contract_the_robot_cannot_keep(spec, text):
     assert text in contract_problem(spec)
     runner = PolicyRunner(3)
-    runner.start("x")
+    runner.start()
     runner.on_session(spec, 0)
     assert runner.state == "failed"
     assert runner.reason.startswith("contract refused: ")

@@ -17,16 +17,17 @@ _TYPES = get_typestore(Stores.ROS2_JAZZY)
 
 
 class BagWriter:
-    """Writes `<folder>/<folder name>.mcap` and, on close, `<folder>/metadata.yaml`. The folder must not exist.
+    """Writes `<folder>/<name>.mcap` and, on close, `<folder>/metadata.yaml`. The folder must not exist.
 
     Every method raises OSError when the disk refuses (full, gone); `abandon` is then what remains to do.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
         storage = self._writer.storage
         assert isinstance(storage, McapWriter)
+        storage.path = storage.path.rename(folder / f"{name}.mcap")
         self._storage = storage
         self._connections: dict[str, Connection] = {}
         self._size_of_whole_chunks = 0

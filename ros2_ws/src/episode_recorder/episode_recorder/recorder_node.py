@@ -94,7 +94,7 @@ class RecorderNode(ManagedNode):
             self._begin(episode)
         self._on_raw(EPISODE_TOPIC, STRING_TYPE, cdr)
         if episode.phase == "end" and current is not None and current.episode.id == episode.id:
-            self._end(current, episode, "")
+            self._end(current, episode, f"aborted: {episode.reason}" if episode.success is None else "")
 
     def _begin(self, episode: EpisodeState) -> None:
         try:

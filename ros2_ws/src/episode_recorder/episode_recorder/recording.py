@@ -56,7 +56,7 @@ class Recording:
         self.result: Result | None = None
         self._folder = EpisodeFolder(output_dir, episode.id)
         self._folder.make_room()
-        self._bag = BagWriter(self._folder.partial)
+        self._bag = BagWriter(self._folder.partial, episode.id)
         self._queue: queue.Queue[tuple[str, str, int, bytes]] = queue.Queue(QUEUE_MESSAGES)
         self._ending: Ending | None = None
         self._end = threading.Event()

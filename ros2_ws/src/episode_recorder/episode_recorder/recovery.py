@@ -58,7 +58,7 @@ def recover_bag(source: Path, target: Path) -> int:
     files = sorted(source.glob("*.mcap"))
     if len(files) != 1:
         raise ValueError(f"{source}: expected one .mcap file, found {len(files)}")
-    writer = BagWriter(target)
+    writer = BagWriter(target, target.name)
     count = 0
     for message in salvage(files[0]):
         writer.write(message.topic, message.msgtype, message.log_ns, message.cdr)

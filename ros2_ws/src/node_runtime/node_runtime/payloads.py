@@ -18,7 +18,8 @@ RunnerState = Literal["idle", "running", "finished", "stopped", "failed"]
 class EpisodeState:
     """One episode of an evaluation, as announced on `/episode`.
 
-    `record` asks the recorder to open, `end` to close; `success` is None until the referee has spoken.
+    `record` asks the recorder to open, `end` to close. `success` is None until the referee has spoken; an
+    episode that ends without a verdict was aborted.
     """
 
     id: str
@@ -45,7 +46,7 @@ class RecorderStatus:
 class RunnerStatus:
     """One run of the policy, from `/policy_runner/run` true to its end.
 
-    `run` counts runs of this process. `infer_ms` is the round trip to the server, `image_age_ms` the age
+    `run` counts runs of this process. `instruction` is what the policy is told from now on. `infer_ms` is the round trip to the server, `image_age_ms` the age
     of the oldest image when its observation left for the server; one entry a chunk. `contract` is the
     policy's spec (JSON form) once a session is open, `revision` the hash of the weights that answer.
     """
@@ -53,6 +54,7 @@ class RunnerStatus:
     state: RunnerState
     run: int = 0
     reason: str = ""
+    instruction: str = ""
     chunks: int = 0
     infer_ms: list[float] = field(default_factory=list)
     infer_p50_ms: float | None = None

@@ -44,7 +44,6 @@ class PolicyRunnerNode(ManagedNode):
         self._runner = PolicyRunner(max_chunks)
         self._client = PolicyClient(address, robot_id)
         self._mode = ("", "")
-        self._instruction = ""
         self._setpoint: JointSample | None = None
         self._subscribed: set[str] = set()
         self._reported: tuple[int, RunnerState] = (0, "idle")
@@ -85,7 +84,7 @@ class PolicyRunnerNode(ManagedNode):
         response.message = self._refusal() or ""
         response.success = not response.message
         if response.success:
-            run = self._runner.start(self._instruction)
+            run = self._runner.start()
             self._worker.submit(run, partial(self._open_or_reset, f"run-{run}"))
             response.message = f"run {run}"
             self._report_changes()
@@ -99,7 +98,7 @@ class PolicyRunnerNode(ManagedNode):
             return "no driver: nothing was received on /piper_driver/mode"
         if mode != "POLICY":
             return f"the arm is in {mode} ({reason}); call /piper_driver/policy with true first"
-        if not self._instruction:
+        if not self._runner.instruction:
             return "no instruction: publish one on /policy_runner/instruction first"
         return None
 
@@ -182,7 +181,8 @@ class PolicyRunnerNode(ManagedNode):
         self._report_changes()
 
     def _on_instruction(self, message: String) -> None:
-        self._instruction = message.data.strip()
+        self._runner.instruction = message.data.strip()
+        self._publish_status()
 
     def _report_changes(self) -> None:
         """Publish a change of state; when a run has ended and the arm is still the policy's, hold it."""

@@ -41,7 +41,10 @@ class Play:
 
 
 class PolicyRunner:
-    """At most one run at a time; `run` counts them. Ends in finished, stopped or failed, with a reason."""
+    """At most one run at a time; `run` counts them. Ends in finished, stopped or failed, with a reason.
+
+    `instruction` may be changed at any time; every observation carries the present one.
+    """
 
     def __init__(self, max_chunks: int) -> None:
         self._max_chunks = max_chunks
@@ -50,11 +53,11 @@ class PolicyRunner:
         self.reason = ""
         self.spec: PolicySpec | None = None
         self._contract: dict[str, Any] | None = None
-        self._clear("")
+        self.instruction = ""
+        self._clear()
 
-    def _clear(self, instruction: str) -> None:
+    def _clear(self) -> None:
         self.sync: ObservationSync | None = None
-        self._instruction = instruction
         self._asked: tuple[Observation, JointSample] | None = None
         self._not_before_ns = 0
         self._look_until_ns = 0
@@ -68,9 +71,9 @@ class PolicyRunner:
         """Whether a run is in progress."""
         return self.state == "running"
 
-    def start(self, instruction: str) -> int:
+    def start(self) -> int:
         """Begin a run; returns its number. The session is to be opened, then `on_session` called."""
-        self._clear(instruction)
+        self._clear()
         self.run += 1
         self.state, self.reason = "running", ""
         return self.run
@@ -95,7 +98,7 @@ class PolicyRunner:
             self._end("finished", f"all {self._max_chunks} chunks were played")
             return None
         step = self._chunks * self.spec.horizon
-        observation = self.sync.collect(now_ns, self._not_before_ns, self._instruction, step)
+        observation = self.sync.collect(now_ns, self._not_before_ns, self.instruction, step)
         if observation is None or setpoint is None or now_ns - setpoint.stamp_ns > MAX_AGE_NS:
             if now_ns > self._look_until_ns:
                 missing = self.sync.missing(now_ns, self._not_before_ns) or "the driver's setpoint is missing or old"
@@ -150,6 +153,7 @@ class PolicyRunner:
             state=self.state,
             run=self.run,
             reason=self.reason,
+            instruction=self.instruction,
             chunks=self._chunks,
             infer_ms=[round(ms, 3) for ms in self._infer_ms],
             infer_p50_ms=round(median(self._infer_ms), 3) if self._infer_ms else None,
