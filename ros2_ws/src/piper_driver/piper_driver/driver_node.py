@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from motion_control import ArmController, ChunkRefusedError, Mode, ModeRefusedError, MotionLimits, Setpoint
+from motion_control import ArmController, ChunkRefusedError, Mode, ModeRefusedError, MotionLimits
 from node_runtime.main import EXIT_BAD_SETUP, SetupError
 from node_runtime.qos import LATCHED, RELIABLE
 from node_runtime.ros_time import to_stamp
@@ -90,16 +90,17 @@ class DriverNode(Node):
         self._publish_joints()
         if setpoint.send:
             self._setpoint.publish(conversions.joint_state(to_stamp(now_ns), setpoint.position, setpoint.velocity))
-        mode = f"{setpoint.mode.value}: {self.controller.modes.reason}"
+        modes = self.controller.modes  # torque may have come on since the setpoint was made
+        mode = f"{modes.mode.value}: {modes.reason}"
         status_is_due = now_ns >= self._next_status_ns
         if mode != self._last_mode:
             self.get_logger().info(mode)
         if mode != self._last_mode or status_is_due:
             self._last_mode = mode
-            self._mode.publish(conversions.mode_message(setpoint.mode, self.controller.modes.reason))
+            self._mode.publish(conversions.mode_message(modes.mode, modes.reason))
         if status_is_due:
             self._next_status_ns = now_ns + STATUS_PERIOD_NS
-            self._on_status(now_ns, setpoint)
+            self._on_status(now_ns)
 
     def close(self) -> None:
         """Give the bus free. The arm keeps its torque and holds the last setpoint."""
@@ -131,14 +132,14 @@ class DriverNode(Node):
         position, velocity = np.append(joints.position_rad, gripper.stroke_m), np.append(speeds, gripper_speed)
         self._joint_states.publish(conversions.joint_state(to_stamp(joints.stamp_ns), position, velocity))
 
-    def _on_status(self, now_ns: int, setpoint: Setpoint) -> None:
+    def _on_status(self, now_ns: int) -> None:
         if not self._firmware:
             self._ask_firmware()
-        if self._auto_enable and setpoint.mode is Mode.DISABLED and self.link.state.joints is not None:
+        if self._auto_enable and self.controller.mode is Mode.DISABLED and self.link.state.joints is not None:
             self._enable_by_itself(now_ns)
         loop, counters = self.loop, self.controller.counters
         values = {
-            "mode": setpoint.mode.value,
+            "mode": self.controller.mode.value,
             "reason": self.controller.modes.reason,
             "mean_hz": loop.mean_hz,
             "lateness_p50_ms": loop.lateness_ms(0.5),
@@ -158,8 +159,8 @@ class DriverNode(Node):
             "firmware": self._firmware,
         }
         level, summary = DiagnosticStatus.OK, "running"
-        if setpoint.mode in (Mode.FAULT, Mode.ESTOP):
-            level, summary = DiagnosticStatus.ERROR, f"{setpoint.mode.value}: {self.controller.modes.reason}"
+        if self.controller.modes.latched:
+            level, summary = DiagnosticStatus.ERROR, f"{self.controller.mode.value}: {self.controller.modes.reason}"
         elif loop.ticks > 400 and abs(loop.mean_hz - 1e9 / PERIOD_NS) > 5.0:
             level, summary = DiagnosticStatus.WARN, f"the loop runs at {loop.mean_hz:.1f} Hz; expected 200"
         name = "piper_driver: control"

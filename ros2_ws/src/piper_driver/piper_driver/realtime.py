@@ -1,6 +1,7 @@
 """Ask the kernel to run this process on time: SCHED_FIFO and locked memory.
 
-Python's interpreter lock makes a single real-time thread useless: call this before other threads start; they inherit it.
+Python's interpreter lock makes a single real-time thread useless: call this before other threads start, which
+inherit it.
 """
 
 import ctypes
