@@ -25,5 +25,5 @@ def test_wrong_settings_are_named(changes, text):
 
 
 def test_realsense_that_is_not_there_is_named():
-    with pytest.raises(CameraError, match=r"RealSense 000 can't stream 640x480 at 30 Hz: .*connected are: "):
+    with pytest.raises(CameraError, match="RealSense 000 is not connected; connected are: "):
         open_camera(settings())

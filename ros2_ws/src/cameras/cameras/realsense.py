@@ -28,6 +28,11 @@ class RealSenseCamera:
 
     def __init__(self, settings: CameraSettings) -> None:
         self._settings = settings
+        connected = _connected()
+        if settings.serial not in connected:  # the pipeline itself would wait 15 s for it
+            raise CameraError(
+                f"RealSense {settings.serial} is not connected; connected are: {', '.join(connected) or 'none'}"
+            )
         config = rs.config()
         config.enable_device(settings.serial)
         config.enable_stream(rs.stream.color, settings.width, settings.height, rs.format.rgb8, settings.fps)
@@ -36,8 +41,8 @@ class RealSenseCamera:
             profile = self._pipeline.start(config)
         except RuntimeError as error:
             raise CameraError(
-                f"RealSense {settings.serial} can't stream {settings.width}x{settings.height} at "
-                f"{settings.fps} Hz: {error}; connected are: {', '.join(_connected()) or 'none'}"
+                f"RealSense {settings.serial} can't stream {settings.width}x{settings.height} at {settings.fps} Hz: "
+                f"{error}; choose a mode it has (rs-enumerate-devices lists them)"
             ) from error
         stream = profile.get_stream(rs.stream.color).as_video_stream_profile()
         self._intrinsics: rs.intrinsics = stream.get_intrinsics()

@@ -46,9 +46,9 @@ class RecorderStatus:
 class RunnerStatus:
     """One run of the policy, from `/policy_runner/run` true to its end.
 
-    `run` counts runs of this process. `instruction` is what the policy is told from now on. `infer_ms` is the round trip to the server, `image_age_ms` the age
-    of the oldest image when its observation left for the server; one entry a chunk. `contract` is the
-    policy's spec (JSON form) once a session is open, `revision` the hash of the weights that answer.
+    `run` counts runs of this process, `instruction` is what the policy is told from now on. `infer_ms` is the round
+    trip to the server, `image_age_ms` the age of the oldest image when its observation left for the server; one entry
+    a chunk. `contract` is the policy's spec (JSON form) once a session is open, `revision` the hash of its weights.
     """
 
     state: RunnerState
