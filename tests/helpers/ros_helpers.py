@@ -33,11 +33,18 @@ class NodeProcess:
             command += ["-p", f"{name}:={value}"]
         self.log = log
         with log.open("w") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=env, text=True
+            )
 
     def signal_and_wait(self, signum: int = signal.SIGINT, timeout_s: float = 5.0) -> int:
         self.process.send_signal(signum)
         return self.process.wait(timeout_s)
+
+    def type(self, line: str) -> None:
+        """Type a line at the process's standard input."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
 
     def text(self) -> str:
         return self.log.read_text()
@@ -79,6 +86,7 @@ class Ros:
             if node.process.poll() is None:
                 node.process.kill()
                 node.process.wait(5)
+            node.process.stdin.close()
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)

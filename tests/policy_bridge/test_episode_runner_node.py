@@ -101,7 +101,8 @@ class FakeRobot:
 
     def tick(self):
         if self.status.state == "running" and time.monotonic() - self.run_began > 0.8:
-            self.status = RunnerStatus("finished", self.status.run, "all 4 chunks were played", chunks=4)
+            said = self.status.instruction
+            self.status = RunnerStatus("finished", self.status.run, "all 4 chunks were played", said, 4)
         self.status_topic.publish(String(data=to_json(self.status)))
         message = JointState(name=list(JOINT_NAMES), position=self.q.tolist())
         message.header.stamp = to_stamp(time.monotonic_ns())
@@ -190,6 +191,25 @@ def test_stop_in_mid_episode_takes_the_policy_off_and_truncates_the_recording(ro
     ros.wait((truncated / "episode.json").exists, what="the closed recording")
     assert "aborted: stopped on request" in json.loads((truncated / "episode.json").read_text())["error"]
     assert recorder.process.poll() is None
+
+
+def test_operator_places_tells_and_judges(ros, tmp_path, lab):
+    robot = FakeRobot(ros)
+    ros.start(RECORDER, output_dir=tmp_path / "out", min_free_mb=1)
+    process = start(ros, tmp_path / "out", lab, referee="operator")
+    ros.wait(lambda: f"seed {SEED}: place the objects" in process.text(), what="the question")
+    process.type("push the red cube")
+    ros.wait(lambda: "Did it succeed? [y/n]" in process.text(), what="the verdict")
+    assert robot.status.instruction == "push the red cube"
+    process.type("y")
+    ros.wait(lambda: f"seed {SEED + 1}: place the objects" in process.text(), what="the second episode")
+    began = time.monotonic()
+    process.process.send_signal(signal.SIGINT)  # while the operator is being asked
+    assert wait_for_exit(ros, process) == 0, process.text()
+    assert time.monotonic() - began < 1.2
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [(r["success"], r["instruction"]) for r in summary["results"]] == [(True, "push the red cube")]
+    assert lab.seeds == []
 
 
 @pytest.mark.parametrize(

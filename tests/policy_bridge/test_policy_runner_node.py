@@ -177,6 +177,25 @@ def test_dead_server_ends_in_hold(ros, policy, server):
     assert len(arm.chunks) == count
 
 
+def test_restarted_server_gets_a_new_session(ros, policy, server):
+    arm = FakeArm(ros)
+    ros.start(ENTRY, server_address=server.address)
+    arm.ready()
+    assert arm.call_run().success
+    ros.wait(lambda: arm.chunks, what="a chunk")
+    server.stop()
+    arm.wait_for("failed")
+    second = PolicyServer(policy, server.address)
+    try:
+        ros.spin_for(0.6)  # the client connects again within half a second
+        arm.ready()
+        count = len(arm.chunks)
+        assert arm.call_run().success
+        ros.wait(lambda: len(arm.chunks) > count, what="a chunk from the second server")
+    finally:
+        second.stop()
+
+
 def test_hanging_server_is_noticed_by_the_deadline(ros, policy, server):
     arm = FakeArm(ros)
     ros.start(ENTRY, server_address=server.address, infer_timeout_s=0.3)

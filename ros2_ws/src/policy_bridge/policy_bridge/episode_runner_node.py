@@ -15,6 +15,7 @@ from policy_bridge.episode_protocol import SetupFailedError, StoppedError, run_e
 from policy_bridge.referee import REFEREES, LabReferee, OperatorReferee, Referee, RefereeError
 from policy_bridge.ros_deck import RosDeck
 from policy_bridge.summary import EvaluationConfig, Summary
+from policy_bridge.terminal import Terminal
 
 EXIT_FAILED = 1
 
@@ -53,7 +54,7 @@ class EpisodeRunnerNode(ManagedNode):
         self._stop.set()
 
     def close(self) -> None:
-        """Wait for the protocol, unless it is waiting for a person."""
+        """Wait for the protocol."""
         self._stop.set()
         self._thread.join(0.2)
 
@@ -70,13 +71,18 @@ class EpisodeRunnerNode(ManagedNode):
             self.exit_code = EXIT_FAILED
             raise
 
+    def _referee(self) -> Referee:
+        if self._referee_name == "lab":
+            return LabReferee(self._lab_address)
+        return OperatorReferee(Terminal(self._stop).ask)
+
     def _evaluate(self) -> None:
         names = [(f"ep{k:04d}", self._first_seed + k) for k in range(self._episodes)]
         todo = [(name, seed) for name, seed in names if not self._summary.has(name)]
         if not todo:
             print(f"all {self._episodes} episodes are in the summary already", flush=True)
             return
-        referee: Referee = LabReferee(self._lab_address) if self._referee_name == "lab" else OperatorReferee()
+        referee = self._referee()
         self._deck.connect()
         for name, seed in todo:
             result = run_episode(name, seed, self._timeout_s, self._deck, referee)

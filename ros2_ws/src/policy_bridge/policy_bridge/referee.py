@@ -62,7 +62,7 @@ class LabReferee:
 class OperatorReferee:
     """A person at the terminal. `ask` shows a question and returns the line typed."""
 
-    def __init__(self, ask: Callable[[str], str] = input) -> None:
+    def __init__(self, ask: Callable[[str], str]) -> None:
         self._ask_line = ask
         self._instruction = ""
 

@@ -37,6 +37,7 @@ class RosDeck:
         self._joints: JointState | None = None
         self._runner: RunnerStatus | None = None
         self._run_before = 0
+        self._run_status: RunnerStatus | None = None
         self._recorder: RecorderStatus | None = None
         self._episode = node.create_publisher(String, "/episode", LATCHED)
         self._instruction = node.create_publisher(String, "/policy_runner/instruction", LATCHED)
@@ -105,13 +106,12 @@ class RosDeck:
         self._wait(lambda: self._runner is not None and self._runner.instruction == instruction, REPLY_S, told)
         self._insist(self._policy, SetBool.Request(data=True), "policy")
         self._wait(lambda: self._mode[0] == "POLICY", REPLY_S, "the arm did not come to POLICY")
-        self._run_before = self._runner.run if self._runner else 0
+        self._run_before, self._run_status = (self._runner.run if self._runner else 0), None
         self._insist(self._run, SetBool.Request(data=True), "run")
 
     def runner(self) -> RunnerStatus | None:
-        """The newest word on the run last started."""
-        runner = self._runner
-        return runner if runner is not None and runner.run > self._run_before else None
+        """The newest word on the run last started, kept if the runner dies and starts again."""
+        return self._run_status
 
     def mode(self) -> tuple[str, str]:
         """The arm's mode and its reason."""
@@ -169,9 +169,13 @@ class RosDeck:
 
     def _on_runner(self, message: String) -> None:
         try:
-            self._runner = from_json(RunnerStatus, message.data)
+            status = from_json(RunnerStatus, message.data)
         except ValueError as error:
             self._node.get_logger().error(f"/policy_runner/status: {error}")
+            return
+        self._runner = status
+        if status.run > self._run_before:
+            self._run_status = status
 
     def _on_recorder(self, message: String) -> None:
         try:
