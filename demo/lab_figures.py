@@ -1,4 +1,4 @@
-"""Figures from the lab's recorded episodes: control rate, lateness, limits, pictures."""
+"""Figures from the lab's recorded episodes: control rate, lateness, limits, camera frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +11,19 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 SETPOINT_TOPIC = "/piper_driver/setpoint"
+MEASURED_TOPIC = "/joint_states"
+DIAGNOSTICS_TOPIC = "/diagnostics"
+DRIVER_STATUS = "piper_driver: control"
 FRONT_CAMERA_TOPIC = "/cameras/front/image/compressed"
 PERIOD_S = 0.005
 
 
 @dataclass(frozen=True)
-class Setpoints:
-    """What the driver sent in one episode."""
+class JointStates:
+    """Joint positions and velocities over one episode: measured ones, or the setpoints that were sent."""
 
     stamp_s: NDArray[np.float64]
-    """(n,) time of each tick."""
+    """(n,) ROS time."""
     position: NDArray[np.float64]
     """(n, 7) rad, gripper m."""
     velocity: NDArray[np.float64]
@@ -29,11 +32,14 @@ class Setpoints:
 
 @dataclass(frozen=True)
 class ControlFigures:
-    """How well the loop kept its time and its limits, over all episodes."""
+    """How well the driver's loop kept its time, and the arm's limits, in the lab."""
 
     mean_hz: float
-    lateness_ms: NDArray[np.float64]
-    """How late each tick came, by the episode's own 5 ms grid (its earliest tick is on time)."""
+    p50_lateness_ms: float
+    p99_lateness_ms: float
+    max_lateness_ms: float
+    overruns: int
+    ticks: int
     setpoints: int
     limit_breaches: int
 
@@ -47,14 +53,16 @@ def _messages(episode: Path, topic: str) -> Iterator[object]:
             yield reader.deserialize(raw, connection.msgtype)
 
 
-def read_setpoints(episode: Path) -> Setpoints:
-    """Every setpoint of the recorded episode in folder `episode`."""
+def read_joint_states(episode: Path, topic: str) -> JointStates:
+    """Every JointState of `topic` in the recorded episode in folder `episode`."""
     rows = [
         (message.header.stamp.sec + message.header.stamp.nanosec * 1e-9, message.position, message.velocity)  # type: ignore[attr-defined]
-        for message in _messages(episode, SETPOINT_TOPIC)
+        for message in _messages(episode, topic)
     ]
+    if not rows:
+        raise ValueError(f"{episode} has no message on {topic}; was the driver running?")
     stamp, position, velocity = zip(*rows, strict=True)
-    return Setpoints(np.array(stamp), np.array(position), np.array(velocity))
+    return JointStates(np.array(stamp), np.array(position), np.array(velocity))
 
 
 def read_jpegs(episode: Path) -> list[bytes]:
@@ -62,34 +70,35 @@ def read_jpegs(episode: Path) -> list[bytes]:
     return [bytes(message.data) for message in _messages(episode, FRONT_CAMERA_TOPIC)]  # type: ignore[attr-defined]
 
 
-def lateness_ms(stamp_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How late each tick came after its deadline on a 5 ms grid, milliseconds.
-
-    The grid's phase is that of the earliest ticks (their 1st percentile), so a tick can't look early by much; a tick
-    that is more than a period late counts against the deadline that it missed first.
-    """
-    elapsed = stamp_s - stamp_s[0]
-    phase = np.percentile(elapsed - np.arange(len(elapsed)) * PERIOD_S, 1)
-    late = elapsed - phase - np.arange(len(elapsed)) * PERIOD_S
-    skipped = np.concatenate([[0.0], np.cumsum(np.maximum(np.round(np.diff(late) / PERIOD_S), 0.0))])
-    base = np.concatenate([[0.0], skipped[:-1]])
-    return np.maximum(late - base * PERIOD_S, 0.0) * 1e3
+def driver_diagnostics(episode: Path) -> dict[str, str]:
+    """The driver's last diagnostics in an episode: figures since its start, by name."""
+    values: dict[str, str] = {}
+    for message in _messages(episode, DIAGNOSTICS_TOPIC):
+        for status in message.status:  # type: ignore[attr-defined]
+            if status.name == DRIVER_STATUS:
+                values = {pair.key: pair.value for pair in status.values}
+    if not values:
+        raise ValueError(f"{episode} has no diagnostics called {DRIVER_STATUS!r}; was the driver running?")
+    return values
 
 
-def control_figures(episodes: list[Setpoints]) -> ControlFigures:
-    """Rate, lateness and limit breaches over all episodes."""
-    late = np.concatenate([lateness_ms(episode.stamp_s) for episode in episodes])
-    ticks = sum(len(episode.stamp_s) - 1 for episode in episodes)
-    seconds = sum(episode.stamp_s[-1] - episode.stamp_s[0] for episode in episodes)
+def control_figures(episodes: list[Path]) -> ControlFigures:
+    """The driver's own account of its loop at the end of the last episode, and limit breaches over all of them."""
+    diagnostics = driver_diagnostics(episodes[-1])
+    setpoints = [read_joint_states(episode, SETPOINT_TOPIC) for episode in episodes]
     return ControlFigures(
-        mean_hz=ticks / seconds,
-        lateness_ms=late,
-        setpoints=sum(len(episode.stamp_s) for episode in episodes),
-        limit_breaches=sum(count_breaches(episode) for episode in episodes),
+        mean_hz=float(diagnostics["mean_hz"]),
+        p50_lateness_ms=float(diagnostics["lateness_p50_ms"]),
+        p99_lateness_ms=float(diagnostics["lateness_p99_ms"]),
+        max_lateness_ms=float(diagnostics["lateness_max_ms"]),
+        overruns=int(diagnostics["overruns"]),
+        ticks=int(diagnostics["ticks"]),
+        setpoints=sum(len(episode.stamp_s) for episode in setpoints),
+        limit_breaches=sum(count_breaches(episode) for episode in setpoints),
     )
 
 
-def count_breaches(episode: Setpoints, tolerance: float = 1e-6) -> int:
+def count_breaches(episode: JointStates, tolerance: float = 1e-6) -> int:
     """Setpoints that were not finite or broke the arm's position, velocity or acceleration limit."""
     finite = np.isfinite(episode.position).all(axis=-1) & np.isfinite(episode.velocity).all(axis=-1)
     inside = (episode.position >= JOINT_LIMITS.lower - tolerance) & (episode.position <= JOINT_LIMITS.upper + tolerance)

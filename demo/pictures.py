@@ -1,4 +1,4 @@
-"""Pictures of the report: learning curve, lateness histogram, videos."""
+"""Pictures of the report: learning curve, tracking, videos."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,6 +7,9 @@ import av
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
+from piper_description import JOINT_NAMES
+
+from demo.lab_figures import JointStates
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -38,14 +41,22 @@ def learning_curve(path: Path, updates: list[dict[str, float]], sft_success: flo
     plt.close(figure)
 
 
-def lateness_histogram(path: Path, lateness_ms: NDArray[np.float64]) -> None:
-    """How late the control ticks came, log counts."""
-    figure, axes = plt.subplots(figsize=(9, 3), dpi=110)
-    edge = max(5.0, float(np.percentile(lateness_ms, 99.9)))
-    axes.hist(np.minimum(lateness_ms, edge), bins=np.linspace(0, edge, 80), color=GOOD, log=True)
-    axes.axvline(5.0, color=INK, linestyle=":", linewidth=1)
-    axes.set(xlabel="lateness of a tick, ms (dotted: one period)", ylabel="ticks")
-    axes.spines[["top", "right"]].set_visible(False)
+def tracking(path: Path, setpoint: JointStates, measured: JointStates) -> None:
+    """Setpoints (dotted) and measured joints of one episode; the gripper below."""
+    figure, (joints, gripper) = plt.subplots(
+        2, 1, figsize=(9, 4.6), dpi=110, sharex=True, gridspec_kw={"height_ratios": [3, 1]}
+    )
+    start_s = setpoint.stamp_s[0]
+    for index, name in enumerate(JOINT_NAMES[:6]):
+        (line,) = joints.plot(measured.stamp_s - start_s, measured.position[:, index], linewidth=1.2, label=name)
+        joints.plot(setpoint.stamp_s - start_s, setpoint.position[:, index], ":", color=line.get_color(), linewidth=1.6)
+    gripper.plot(measured.stamp_s - start_s, measured.position[:, 6] * 1e3, color=GOOD, linewidth=1.2)
+    gripper.plot(setpoint.stamp_s - start_s, setpoint.position[:, 6] * 1e3, ":", color=GOOD, linewidth=1.6)
+    joints.set(ylabel="rad")
+    joints.legend(ncols=6, frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.15))
+    gripper.set(xlabel="seconds", ylabel="gripper, mm")
+    for axes in (joints, gripper):
+        axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)

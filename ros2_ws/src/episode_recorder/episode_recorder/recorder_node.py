@@ -32,6 +32,7 @@ DEFAULT_TOPICS = [
     "/cameras/wrist/image/compressed",
     "/cameras/wrist/camera_info",
     RUNNER_TOPIC,
+    "/diagnostics",
 ]
 WATCH_PERIOD_S = 0.1
 LOOK_PERIOD_S = 0.5
