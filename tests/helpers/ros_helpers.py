@@ -82,10 +82,16 @@ class Ros:
             self.executor.spin_once(timeout_sec=0.02)
 
     def close(self) -> None:
+        running = [node.process for node in self.processes if node.process.poll() is None]
+        for process in running:
+            process.terminate()  # a killed node leaves its shared memory behind
+        for process in running:
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
         for node in self.processes:
-            if node.process.poll() is None:
-                node.process.kill()
-                node.process.wait(5)
             node.process.stdin.close()
         self.executor.shutdown()
         self.node.destroy_node()

@@ -257,19 +257,6 @@ def test_silent_camera_fails_by_name(ros, policy, server):
     assert "camera front" in status.reason
 
 
-def test_camera_the_robot_does_not_have_is_named(ros):
-    server = PolicyServer(Downward(make_spec(cameras=("front", "roof"))), "127.0.0.1:0")
-    try:
-        arm = FakeArm(ros)
-        ros.start(ENTRY, server_address=server.address)
-        arm.ready()
-        assert arm.call_run().success
-        assert "camera roof: nothing received yet" in arm.wait_for("failed").reason
-        ros.wait(lambda: arm.holds == 1, 1.0, what="hold")
-    finally:
-        server.stop()
-
-
 def test_no_server_and_no_instruction(ros):
     arm = FakeArm(ros)
     process = ros.start(ENTRY, server_address="127.0.0.1:1")
