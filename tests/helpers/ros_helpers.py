@@ -46,6 +46,14 @@ class NodeProcess:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
+    def end(self) -> None:
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(5)
+        self.process.stdin.close()
+
     def text(self) -> str:
         return self.log.read_text()
 
@@ -82,17 +90,10 @@ class Ros:
             self.executor.spin_once(timeout_sec=0.02)
 
     def close(self) -> None:
-        running = [node.process for node in self.processes if node.process.poll() is None]
-        for process in running:
-            process.terminate()  # a killed node leaves its shared memory behind
-        for process in running:
-            try:
-                process.wait(2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(5)
         for node in self.processes:
-            node.process.stdin.close()
+            node.process.terminate()  # a killed node leaves its shared memory behind
+        for node in self.processes:
+            node.end()
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
