@@ -101,12 +101,10 @@ class Supervisor:
 
     def _handle_exit(self, child: Child, status: int, now_s: float) -> None:
         spec = child.spec
-        if status != 0:
-            self._say(f"{spec.name} ended with status {status}; its last lines:")
+        self._say(f"{spec.name} ended with status {status}")
+        if status != 0 and not spec.on_console:
             for line in child.last_lines:
                 self._emit(spec.name, line)
-        else:
-            self._say(f"{spec.name} has ended")
         if spec.respawn:
             self._say(f"{spec.name} starts again in {spec.respawn_delay_s:g} s")
             self._restart_at_s[child] = now_s + spec.respawn_delay_s

@@ -11,7 +11,7 @@ setup(
     maintainer="Armature maintainers",
     maintainer_email="maintainers@armature.invalid",
     packages=find_packages(),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "*.proto", "*.pyi"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
         ("share/" + NAME, ["package.xml"]),
