@@ -95,7 +95,7 @@ def run_episode(episode_id: str, seed: int, timeout_s: float, deck: Deck, refere
         reason, duration_s = _run_policy(state, timeout_s, deck, referee)
         deck.pause(AFTERMATH_S)
         success = referee.verdict()
-    except Exception as error:
+    except Exception as error:  # whatever it was, the recording must close; it is raised again
         deck.announce(EpisodeState(episode_id, seed, instruction, "end", None, str(error)))
         raise
     deck.announce(EpisodeState(episode_id, seed, instruction, "end", success, reason))

@@ -67,7 +67,7 @@ class EpisodeRunnerNode(ManagedNode):
         except (SetupFailedError, RefereeError, OSError) as error:
             print(f"evaluation failed: {error}", file=sys.stderr, flush=True)
             self.exit_code = EXIT_FAILED
-        except BaseException:
+        except BaseException:  # a fault in the protocol must end the process; it is raised again
             self.exit_code = EXIT_FAILED
             raise
 
