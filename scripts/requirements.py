@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import sys
 
-import tomllib
 from setup_plan import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def requirements(extras: list[str]) -> list[str]:
