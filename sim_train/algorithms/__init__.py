@@ -1,0 +1,1 @@
+"""Learning rules: imitation, and reinforcement from binary outcomes."""

@@ -1,0 +1,207 @@
+"""A small vision-language-action policy that emits action tokens in parallel.
+
+The shape of OpenVLA-OFT (arXiv 2502.19645) at a size that learns on two CPU cores: visual tokens from a convolutional
+stem with FiLM, instruction tokens and one proprioception token in front of H * A placeholder tokens; a Llama decoder
+without the causal mask reads all of them at once, and each placeholder's output gives one action token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from policy_api.schema import PolicySpec
+from torch import nn
+from transformers import LlamaConfig, LlamaModel
+
+from sim_train.policies.binning import ActionBinning
+from sim_train.policies.protocol import PolicyInputs, PolicyOutput
+from sim_train.policies.text import InstructionTokenizer
+from sim_train.policies.token_head import TokenHead
+from sim_train.policies.vision import FilmStem
+
+
+@dataclass(frozen=True)
+class TokenVlaConfig:
+    """Sizes of the network. Horizon and action dimensions are not here: they belong to the contract."""
+
+    d_model: int = 96
+    """Width of the language model."""
+    layers: int = 2
+    """Decoder layers."""
+    heads: int = 4
+    """Attention heads."""
+    mlp: int = 192
+    """Width of the decoder's feed-forward layers."""
+    channels: tuple[int, int, int] = (16, 32, 32)
+    """Feature maps of the visual stem; the last is the number of keypoints a camera."""
+    visual_tokens: int = 4
+    """Tokens that carry one camera's keypoints."""
+    text_tokens: int = 10
+    """Tokens an instruction."""
+    bins: int = 256
+    """Tokens an action dimension."""
+    head_rank: int = 24
+    """Smooth functions over the bins that the token head mixes."""
+    bf16: bool = True
+    """Compute in bfloat16 where it is safe; weights and log-probabilities stay in float32."""
+
+
+class TokenVla(nn.Module):
+    """The policy; see `sim_train.policies.protocol.Policy` for its interface.
+
+    Args:
+        spec: the contract: cameras, state, action bounds, horizon.
+        config: sizes of the network.
+        vocabulary: words of the instructions, from `build_vocabulary`.
+    """
+
+    def __init__(self, spec: PolicySpec, config: TokenVlaConfig, vocabulary: Sequence[str]) -> None:
+        super().__init__()
+        spec.validate()
+        self._spec = spec
+        self.config = config
+        self._revision = ""
+        self.binning = ActionBinning([f.lower for f in spec.action], [f.upper for f in spec.action], config.bins)
+        self.tokenizer = InstructionTokenizer(vocabulary, config.text_tokens)
+        width, action_tokens = config.d_model, spec.horizon * len(spec.action)
+        prefix = config.text_tokens + config.visual_tokens * len(spec.cameras) + 1
+        self.language_model = LlamaModel(
+            LlamaConfig(
+                vocab_size=len(vocabulary),
+                hidden_size=width,
+                intermediate_size=config.mlp,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                num_key_value_heads=config.heads,
+                max_position_embeddings=prefix + action_tokens,
+                initializer_range=0.05,
+                pad_token_id=0,
+                attn_implementation="eager",  # faster than sdpa for some 30 tokens on a CPU
+            )
+        )
+        self.stems = nn.ModuleDict({camera.name: FilmStem(width, config.channels) for camera in spec.cameras})
+        keypoints = 2 * config.channels[2]
+        self.visual = nn.Linear(keypoints, config.visual_tokens * width)
+        self.target = nn.Linear(keypoints * len(spec.cameras), 3)
+        self.proprio = nn.Sequential(nn.Linear(len(spec.state), width), nn.SiLU(), nn.Linear(width, width))
+        self.placeholders = nn.Parameter(torch.randn(action_tokens, width) * 0.5)
+        self.head = TokenHead(width, config.bins, config.head_rank)
+        self.register_buffer("state_mean", torch.zeros(len(spec.state)))
+        self.register_buffer("state_scale", torch.ones(len(spec.state)))
+
+    @property
+    def spec(self) -> PolicySpec:
+        """The contract that the policy was made for."""
+        return self._spec
+
+    @property
+    def revision(self) -> str:
+        """Content hash of the weights; empty while they have never been saved."""
+        return self._revision
+
+    @revision.setter
+    def revision(self, revision: str) -> None:
+        self._revision = revision
+
+    def normalise_state_by(self, state: NDArray[np.float32]) -> None:
+        """Centre and scale proprioception by the statistics of (N, S) recorded states."""
+        values = torch.as_tensor(state, dtype=torch.float32)
+        self.get_buffer("state_mean").copy_(values.mean(0))
+        self.get_buffer("state_scale").copy_(values.std(0).clamp_min(1e-3))
+
+    def forward(self, inputs: PolicyInputs) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (B, H, A, bins) in float32, and the auxiliary estimate of the target's place (B, 3) in metres."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
+            logits, target = self._forward(inputs)
+        shape = (len(inputs.state), self._spec.horizon, len(self._spec.action), self.config.bins)
+        return logits.float().view(shape), target.float()
+
+    def _forward(self, inputs: PolicyInputs) -> tuple[torch.Tensor, torch.Tensor]:
+        batch, width = len(inputs.state), self.config.d_model
+        words = self.language_model.embed_tokens(inputs.text)
+        spoken = (inputs.text != 0).to(words.dtype)
+        sentence = (words * spoken[:, :, None]).sum(1) / spoken.sum(1, keepdim=True).clamp_min(1)
+        keypoints = [self.stems[c.name](inputs.images[c.name], sentence) for c in self._spec.cameras]
+        visual = [self.visual(points).view(batch, -1, width) for points in keypoints]
+        normalised = (inputs.state - self.get_buffer("state_mean")) / self.get_buffer("state_scale")
+        proprio = self.proprio(normalised.clamp(-10, 10))[:, None]
+        placeholders = self.placeholders.expand(batch, -1, -1)
+        sequence = torch.cat([words, *visual, proprio, placeholders], dim=1)
+
+        # every token sees every other one; only padding is hidden
+        visible = torch.ones(batch, sequence.shape[1], dtype=torch.bool)
+        visible[:, : inputs.text.shape[1]] = inputs.text != 0
+        mask = torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)[:, None, None]
+        hidden = self.language_model(inputs_embeds=sequence, attention_mask=mask, use_cache=False)
+        answer = hidden.last_hidden_state[:, -placeholders.shape[1] :]
+        return self.head(answer), self.target(torch.cat(keypoints, dim=1))
+
+    def distribution(self, inputs: PolicyInputs, temperature: float) -> torch.Tensor:
+        """Log-probabilities of all tokens, (B, H, A, bins), at a temperature above 0."""
+        return _log_softmax(self(inputs)[0], temperature)
+
+    def log_prob(self, inputs: PolicyInputs, tokens: torch.Tensor, temperature: float) -> torch.Tensor:
+        """Log-probabilities (B, H, A) of tokens (B, H, A) at a temperature above 0."""
+        return self.distribution(inputs, temperature).gather(-1, tokens[..., None]).squeeze(-1)
+
+    @torch.no_grad()
+    def act(
+        self,
+        images: Mapping[str, NDArray[np.uint8]],
+        state: NDArray[np.float32],
+        instructions: Sequence[str],
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> PolicyOutput:
+        """Choose one chunk for each observation; see `Policy.act`."""
+        if not (np.isfinite(temperature) and temperature >= 0):
+            raise ValueError(f"temperature must be 0 (greedy) or positive; got {temperature}")
+        logits = self(self.inputs(images, state, instructions))[0]
+        log_probs = _log_softmax(logits, temperature or 1.0)
+        if temperature:
+            flat = log_probs.exp().view(-1, log_probs.shape[-1])
+            tokens = torch.multinomial(flat, 1, generator=generator).view(log_probs.shape[:-1])
+        else:
+            tokens = log_probs.argmax(-1)
+        chosen = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
+        return PolicyOutput(
+            actions=self.binning.decode(tokens.numpy()), tokens=tokens.numpy(), log_probs=chosen.numpy()
+        )
+
+    def inputs(
+        self,
+        images: Mapping[str, NDArray[np.uint8]],
+        state: NDArray[np.float32],
+        instructions: Sequence[str],
+    ) -> PolicyInputs:
+        """Check observations against the contract and turn them into tensors.
+
+        Raises:
+            ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite.
+        """
+        batch = len(instructions)
+        expected = {c.name: (batch, c.input_size, c.input_size, 3) for c in self._spec.cameras}
+        if images.keys() != expected.keys():
+            raise ValueError(f"the policy needs the cameras {sorted(expected)}; got {sorted(images)}")
+        for name, shape in expected.items():
+            if images[name].shape != shape or images[name].dtype != np.uint8:
+                raise ValueError(
+                    f"image of camera {name!r} must be uint8 {shape}; got {images[name].dtype} {images[name].shape}"
+                )
+        if state.shape != (batch, len(self._spec.state)) or not np.isfinite(state).all():
+            raise ValueError(f"state must be finite and {(batch, len(self._spec.state))}; got shape {state.shape}")
+        return PolicyInputs(
+            images={name: torch.as_tensor(images[name]) for name in expected},
+            state=torch.as_tensor(state, dtype=torch.float32),
+            text=torch.as_tensor(self.tokenizer(instructions)),
+        )
+
+
+def _log_softmax(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    if not temperature > 0:
+        raise ValueError(f"log-probabilities need a temperature above 0; got {temperature}")
+    return (logits / temperature).log_softmax(-1)
