@@ -27,7 +27,7 @@ class PickCube:
     """
 
     name: Final = "pick_cube"
-    max_chunks: Final = 6
+    max_chunks: Final = 5
     half_size: Final = 0.018
     lift_m: Final = 0.04
     x_range: Final = (0.27, 0.39)
@@ -43,7 +43,7 @@ class PickCube:
         Box("blue", (0.018, 0.018, 0.018), 0.05, (0.1, 0.25, 0.85)),
     )
     cameras: Final = (
-        Camera("front", (0.66, 0.0, 0.42), (0.32, 0.0, 0.03), (-1.0, 0.0, 1.0), D435_COLOR_FOVY_DEG),
+        Camera("front", (0.59, 0.0, 0.34), (0.32, 0.0, 0.03), (-1.0, 0.0, 1.0), D435_COLOR_FOVY_DEG),
         Camera("wrist", (0.075, 0.0, 0.02), (0.0, 0.0, 0.15), (1.0, 0.0, 0.0), D435_COLOR_FOVY_DEG, "gripper_base"),
     )
 
