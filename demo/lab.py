@@ -92,7 +92,7 @@ def run_lab(checkpoint: Path, episodes: int, first_seed: int, output: Path, logs
                 f"server_address:={server_address}",
                 f"control_address:={free_address()}",
                 f"can_port:={random.SystemRandom().randint(20000, 60000)}",
-                f"lab:=demo-{os.getpid()}",
+                f"lab:=demo_{os.getpid()}",
                 "--log-dir",
                 str(logs / "episodes"),
             ),

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from demo.lab import wait_until_serving
+
 sys.path.append(str(Path(__file__).parent.parent / "helpers"))
 
 from ros_helpers import ros_session
@@ -44,8 +46,11 @@ class Ring:
         return process
 
     def start_server(self):
+        name = f"server{len(self.processes)}"
         arguments = ("--checkpoint", str(self.checkpoint), "--address", self.server_address)
-        return self.start(f"server{len(self.processes)}", "policy_server", *arguments)
+        server = self.start(name, "policy_server", *arguments)
+        wait_until_serving(self.server_address, server, self.tmp_path / f"{name}.log")
+        return server
 
     def start_lab(self):
         return self.start(
@@ -53,7 +58,7 @@ class Ring:
             "bringup",
             "launch/virtual_lab.launch.yaml",
             f"can_port:={free_port(socket.SOCK_DGRAM)}",
-            f"lab:=test-{os.getpid()}",
+            f"lab:=test_{os.getpid()}",
             f"control_address:={self.control_address}",
             f"server_address:={self.server_address}",
             f"output_dir:={self.tmp_path / 'episodes'}",
@@ -95,8 +100,8 @@ def ring(tmp_path, monkeypatch, untrained_checkpoint):
 def untrained_checkpoint(tmp_path):
     """A real checkpoint of the real policy with random weights: it moves the arm, to no purpose."""
     import torch
-    from sim_train.checkpoint import save_policy
 
+    from sim_train.checkpoint import save_policy
     from sim_train.envs import task_spec
     from sim_train.policies.text import build_vocabulary
     from sim_train.policies.token_vla import TokenVla, TokenVlaConfig
