@@ -27,7 +27,7 @@ DEFAULT_LEASE_S = 600.0
 
 _THREADS = 32  # one waits for each call in progress
 _DRAIN_S = 1.0
-_EXIT_S = 1.5
+_EXIT_S = 1.2
 _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

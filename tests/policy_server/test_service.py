@@ -183,12 +183,12 @@ def test_long_names_do_not_hide_the_refusal(stub, request_of):
 
 
 def test_expired_session_can_be_opened_again(policy, observe):
-    server = PolicyServer(policy, "127.0.0.1:0", lease_s=0.2)
+    server = PolicyServer(policy, "127.0.0.1:0", lease_s=0.5)
     with PolicyClient(server.address, "robot") as client:
         client.open_session()
         client.infer(observe(), 5)
-        time.sleep(0.3)
-        with pytest.raises(UnknownSession, match=r"0.2 s.*open a new session"):
+        time.sleep(0.7)
+        with pytest.raises(UnknownSession, match=r"0.5 s.*open a new session"):
             client.infer(observe(), 5)
         client.open_session()
         client.infer(observe(), 5)
@@ -210,10 +210,10 @@ def test_requests_out_of_order_are_aborted(stub, request_of):
 
 def test_answer_to_an_ended_episode_is_dropped(client, policy, observe):
     client.open_session()
-    policy.delay_s = 0.3
+    policy.delay_s = 0.6
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.infer, observe(), 5)
-        time.sleep(0.1)
+        time.sleep(0.2)
         client.reset_session()
         with pytest.raises(StaleRequest, match="epoch"):
             answer.result()
@@ -254,11 +254,11 @@ def test_faulty_policy_is_not_served(echo, spec):
 
 def test_deadline_is_kept_and_nobody_is_served_after_it(server, client, policy, observe):
     client.open_session()
-    policy.delay_s = 0.4
+    policy.delay_s = 1.0
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"within 0.1 s"):
         client.infer(observe(instruction="first"), 0.1)
-    assert time.monotonic() - start < 0.3
+    assert time.monotonic() - start < 0.8
     with pytest.raises(DeadlineExceeded):
         client.infer(observe(instruction="gave up waiting"), 0.1)
     policy.delay_s = 0.0
@@ -267,28 +267,28 @@ def test_deadline_is_kept_and_nobody_is_served_after_it(server, client, policy, 
 
 
 def test_waiting_shows_in_the_timing(server, policy, observe):
-    policy.delay_s = 0.2
+    policy.delay_s = 0.5
     with PolicyClient(server.address, "a") as a, PolicyClient(server.address, "b") as b:
         a.open_session()
         b.open_session()
         first = threading.Thread(target=a.infer, args=(observe(), 5))
         first.start()
-        time.sleep(0.1)
+        time.sleep(0.2)
         timing = b.infer(observe(), 5).timing
         first.join()
-    assert 20_000 < timing.queue_us < 200_000
-    assert timing.infer_us >= 200_000
+    assert 50_000 < timing.queue_us < 500_000
+    assert timing.infer_us >= 500_000
 
 
 def test_health_answers_while_the_policy_works(server, client, policy, observe):
     client.open_session()
-    policy.delay_s = 0.5
+    policy.delay_s = 1.0
     with ThreadPoolExecutor(1) as pool, grpc.insecure_channel(server.address) as channel:
         answer = pool.submit(client.infer, observe(), 5)
         time.sleep(0.1)
         check = health_pb2_grpc.HealthStub(channel).Check
         for name in ("", SERVICE_NAME):
-            status = check(health_pb2.HealthCheckRequest(service=name), timeout=0.3).status
+            status = check(health_pb2.HealthCheckRequest(service=name), timeout=0.4).status
             assert status == health_pb2.HealthCheckResponse.SERVING
         assert not answer.done()
         answer.result()
