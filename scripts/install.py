@@ -124,6 +124,8 @@ def make_environment() -> None:
         pip_install("installing ROS 2 Jazzy, checked by hash", "--no-deps", "--require-hashes", "-r", hashed)
     else:
         say("ROS 2 wheels exist for x86_64 only: install ROS 2 Jazzy with apt to run the nodes on this machine")
+    if not Path("/dev/nvidia0").exists() and not os.environ.keys() & {"PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"}:
+        say("no GPU here: PIP_EXTRA_INDEX_URL=<PyTorch's index of CPU wheels> saves about 3 GB of CUDA libraries")
     editable = f"{ROOT}[{','.join(EXTRAS)}]"
     pip_install("installing the project and its pinned packages", "-c", f"constraints/{tag}.txt", "-e", editable)
 

@@ -103,5 +103,7 @@ def test_setup_and_ci_are_one_command_each():
     for script in (".ci/run", "scripts/setup.sh"):
         subprocess.run(["bash", "-n", ROOT / script], check=True)
         assert (ROOT / script).stat().st_mode & 0o111
-    plan = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    plan = subprocess.run(
+        ["make", "--no-print-directory", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert plan.splitlines()[0] == "./scripts/setup.sh" and "-m demo" in plan
