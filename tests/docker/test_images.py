@@ -136,3 +136,15 @@ def test_compose_gives_the_launch_file_arguments_that_it_declares():
     }
     given = {word.split(":=")[0] for word in robot["command"] if ":=" in word}
     assert given <= declared and {"front_serial", "wrist_serial"} <= given
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
+def test_the_program_that_starts_is_there(path):
+    (entrypoint,) = of_kind(path, "ENTRYPOINT")
+    words = json.loads(entrypoint)
+    if words[0] == "python":
+        module = ROOT / Path(*words[2].split("."))
+        assert words[1] == "-m" and (module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()), words
+        assert words[2].split(".")[0] in copied(path)
+    else:
+        assert any(source.split("/")[-1].removesuffix(".sh") == words[0] for source in copied(path))
