@@ -45,7 +45,7 @@ _GRIPPER_KP, _GRIPPER_KV, _GRIPPER_FORCE_N = 600.0, 15.0, 10.0
 _SHELL, _JOINT_COVER, _FINGER = "0.78 0.79 0.82 1", "0.16 0.17 0.2 1", "0.1 0.1 0.11 1"
 
 # Shapes per link, in the link frame: (type, size, extra attributes). Sizes and positions in metres.
-_SHAPES: Final = (
+_SHAPES: Final[tuple[tuple[tuple[str, str, dict[str, str]], ...], ...]] = (
     (("cylinder", "0.045 0.05", {"pos": "0 0 -0.02"}),),
     (("capsule", "0.034", {"fromto": "0 0 0 0.285 0 0"}), ("cylinder", "0.042 0.045", {})),
     (("capsule", "0.03", {"fromto": "-0.015 -0.03 0 -0.022 -0.18 0"}), ("cylinder", "0.038 0.042", {})),
