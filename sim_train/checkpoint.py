@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from sim_train.policies.blueprint import InvalidBlueprint, from_blueprint, to_blueprint
+from sim_train.policies.blueprint import BlueprintError, from_blueprint, to_blueprint
 from sim_train.policies.token_vla import TokenVla
 
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
@@ -119,7 +119,7 @@ def load_policy(path: Path) -> TokenVla:
     try:
         policy = from_blueprint(manifest["policy"])
         tensors = load(weights)
-    except (InvalidBlueprint, SafetensorError) as error:
+    except (BlueprintError, SafetensorError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     _fill(path, policy, tensors)
     policy.revision = digest

@@ -7,6 +7,7 @@ log-probabilities. For a negative advantage the loss is bounded by the dual clip
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,8 @@ class ClipConfig:
 class LossReport:
     """What one loss evaluation saw, over executed tokens."""
 
+    tokens: int
+    """How many there were."""
     max_ratio_error: float
     """Largest |r - 1|."""
     clip_low: float
@@ -36,6 +39,23 @@ class LossReport:
     """Share of tokens whose gradient the upper clip removed."""
     approx_kl: float
     """Mean of (r - 1) - log r: the estimate of KL(old || new) that cannot go negative."""
+
+
+def merge_reports(reports: Sequence[LossReport]) -> LossReport:
+    """The report of one evaluation that was done in several shares."""
+    tokens = sum(report.tokens for report in reports)
+
+    def mean(values: Iterable[float]) -> float:
+        pairs = zip(values, reports, strict=True)
+        return sum(value * report.tokens for value, report in pairs) / max(tokens, 1)
+
+    return LossReport(
+        tokens=tokens,
+        max_ratio_error=max(report.max_ratio_error for report in reports),
+        clip_low=mean(report.clip_low for report in reports),
+        clip_high=mean(report.clip_high for report in reports),
+        approx_kl=mean(report.approx_kl for report in reports),
+    )
 
 
 def executed_mask(executed_steps: torch.Tensor, horizon: int, dims: int) -> torch.Tensor:
@@ -110,6 +130,7 @@ def grpo_loss(
         seen = ratio[used]
         sign = advantage.expand_as(ratio)[used]
         report = LossReport(
+            tokens=seen.numel(),
             max_ratio_error=float((seen - 1).abs().max()) if seen.numel() else 0.0,
             clip_low=float(((seen < 1 - clip.low) & (sign < 0)).float().mean()) if seen.numel() else 0.0,
             clip_high=float(((seen > 1 + clip.high) & (sign > 0)).float().mean()) if seen.numel() else 0.0,

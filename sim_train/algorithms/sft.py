@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import smooth_l1_loss
 
 from sim_train.policies.protocol import PolicyInputs
 from sim_train.policies.token_vla import TokenVla
@@ -19,12 +20,22 @@ from sim_train.policies.token_vla import TokenVla
 class SftLossConfig:
     """Weights of the imitation loss."""
 
-    sigma: float = 0.1
+    sigma: float = 0.05
     """Standard deviation of the target over the bins, as a share of the action's range."""
     auxiliary: float = 0.3
     """Weight of the target-position loss."""
     position_scale_m: float = 0.05
     """Error in metres that counts as 1 in the auxiliary loss."""
+
+
+@dataclass(frozen=True)
+class SftReport:
+    """Sums over one share of a mini-batch, weighted so that the shares add up to the mini-batch's means."""
+
+    excess_nats: float
+    """Cross-entropy above the targets' own entropy; 0 is perfect."""
+    target_error_mm: float
+    """Error of the auxiliary estimate."""
 
 
 def smoothed_targets(
@@ -53,31 +64,32 @@ def sft_loss(
     policy: TokenVla,
     inputs: PolicyInputs,
     targets: torch.Tensor,
-    mask: torch.Tensor,
+    weights: torch.Tensor,
     target_position: torch.Tensor,
     config: SftLossConfig,
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """Cross-entropy against smoothed targets plus the auxiliary loss.
+) -> tuple[torch.Tensor, SftReport]:
+    """Cross-entropy against smoothed targets plus the auxiliary loss, for one share of a mini-batch.
 
     Args:
         policy: the learner.
         inputs: B observations.
         targets: (B, H, A, bins) from `smoothed_targets`.
-        mask: (B, H, A) ones where the expert's step was executed.
+        weights: (B, H, A) of the tokens; over the whole mini-batch they sum to 1. Zero where a step was not executed.
         target_position: (B, 3) metres, base frame.
-        config: weights.
+        config: weights of the parts.
 
     Returns:
-        The scalar loss, and its parts: cross-entropy above the targets' own entropy (0 is perfect), and the mean error of
-        the auxiliary estimate in millimetres.
+        The share's part of the loss, and of the report.
     """
     logits, estimate = policy(inputs)
-    cross_entropy = -(targets * logits.log_softmax(-1)).sum(-1)
-    imitation = (cross_entropy * mask).sum() / mask.sum()
+    imitation = (-(targets * logits.log_softmax(-1)).sum(-1) * weights).sum()
     error = (estimate - target_position) / config.position_scale_m
-    auxiliary = torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+    rows = weights.sum(dim=(1, 2))
+    auxiliary = (smooth_l1_loss(error, torch.zeros_like(error), reduction="none").mean(-1) * rows).sum()
     with torch.no_grad():
         floor = -(targets * targets.clamp_min(1e-12).log()).sum(-1)
-        excess = float(imitation - (floor * mask).sum() / mask.sum())
-        off_mm = float((estimate - target_position).norm(dim=-1).mean()) * 1000
-    return imitation + config.auxiliary * auxiliary, {"excess_nats": excess, "target_error_mm": off_mm}
+        report = SftReport(
+            excess_nats=float(imitation - (floor * weights).sum()),
+            target_error_mm=float(((estimate - target_position).norm(dim=-1) * rows).sum()) * 1000,
+        )
+    return imitation + config.auxiliary * auxiliary, report

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sim_train.algorithms.grpo import ClipConfig, LossReport, executed_mask, grpo_loss, token_weights
+from sim_train.algorithms.grpo import (
+    ClipConfig,
+    LossReport,
+    executed_mask,
+    grpo_loss,
+    merge_reports,
+    token_weights,
+)
+from sim_train.algorithms.parallel import GradientThreads
 from sim_train.policies.protocol import PolicyInputs
 from sim_train.policies.token_vla import TokenVla
 from sim_train.rollouts.trajectories import Trajectories
@@ -20,6 +28,8 @@ class UpdateConfig:
 
     learning_rate: float = 8e-4
     """AdamW. Some 1e-3 suits a quarter of a million weights; a full-size model wants 5e-6."""
+    warmup_steps: int = 16
+    """Optimiser steps over which the learning rate rises: Adam's first steps have no scale to go by."""
     weight_decay: float = 0.01
     """AdamW."""
     grad_clip: float = 1.0
@@ -30,7 +40,7 @@ class UpdateConfig:
     """Optimiser steps a pass."""
     temperature: float = 1.0
     """Of both log-probabilities; must be the one that the rollouts sampled at."""
-    clip: ClipConfig = ClipConfig()
+    clip: ClipConfig = field(default_factory=ClipConfig)
     """The trust region."""
 
 
@@ -70,21 +80,22 @@ class _MiniBatch:
 class Updater:
     """Owns the optimiser of a policy. Weights and optimiser state are float32."""
 
-    def __init__(self, policy: TokenVla, config: UpdateConfig) -> None:
+    def __init__(self, policy: TokenVla, config: UpdateConfig, threads: GradientThreads) -> None:
         self.policy = policy
         self.config = config
-        self.optimizer = torch.optim.AdamW(
-            policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.threads = threads
+        self.parameters = list(policy.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.steps = 0
 
     def update(
         self, played: Trajectories, advantages: NDArray[np.float32], version: int, rng: np.random.Generator
     ) -> UpdateReport:
         """Improve the policy.
 
-        The ratio is taken against log-probabilities that the trainer recomputes for trajectories of the present weights,
-        so that it is exactly 1 before the first step whatever the rollout's arithmetic; trajectories of older weights
-        (`version` differs) keep the log-probabilities of the policy that played them.
+        The ratio is taken against log-probabilities that the trainer recomputes for trajectories of the present
+        weights, so that it is exactly 1 before the first step whatever the rollout's arithmetic; trajectories of older
+        weights (`version` differs) keep the log-probabilities of the policy that played them.
 
         Args:
             played: N trajectories.
@@ -96,14 +107,11 @@ class Updater:
         parts = [part for part in np.array_split(order, self.config.minibatches) if len(part)]
         batches = [self._minibatch(played.select(part), advantages[part], version) for part in parts]
         old, entropies, gaps = [], [], []
-        with torch.no_grad():
-            for batch in batches:
-                distribution = self.policy.distribution(batch.inputs, self.config.temperature)
-                now = distribution.gather(-1, batch.tokens[..., None]).squeeze(-1)
-                entropies.append(float((-(distribution.exp() * distribution).sum(-1) * batch.weights).sum()))
-                fresh = batch.fresh[:, None, None]
-                gaps.append(float(((now - batch.rollout_log_probs).abs() * batch.mask * fresh).max()))
-                old.append(torch.where(fresh, now, batch.rollout_log_probs))
+        for batch in batches:
+            log_probs, entropy, gap = self._look_back(batch)
+            old.append(log_probs)
+            entropies.append(entropy)
+            gaps.append(gap)
 
         reports: list[LossReport] = []
         norms: list[float] = []
@@ -123,14 +131,33 @@ class Updater:
             grad_norm=float(np.mean(norms)),
         )
 
+    def _look_back(self, batch: _MiniBatch) -> tuple[torch.Tensor, float, float]:
+        """Log-probabilities to take the ratio against, mean entropy, largest gap to the rollout."""
+
+        def look(rows: torch.Tensor) -> tuple[torch.Tensor, float, float]:
+            distribution = self.policy.distribution(batch.inputs[rows], self.config.temperature)
+            now = distribution.gather(-1, batch.tokens[rows][..., None]).squeeze(-1)
+            entropy = -(distribution.exp() * distribution).sum(-1)
+            fresh = batch.fresh[rows][:, None, None]
+            gap = (now - batch.rollout_log_probs[rows]).abs() * batch.mask[rows] * fresh
+            old = torch.where(fresh, now, batch.rollout_log_probs[rows])
+            return old, float((entropy * batch.weights[rows]).sum()), float(gap.max())
+
+        parts = self.threads.map(look, len(batch.tokens))
+        return torch.cat([part[0] for part in parts]), sum(p[1] for p in parts), max(p[2] for p in parts)
+
     def _step(self, batch: _MiniBatch, old: torch.Tensor) -> tuple[LossReport, float]:
-        log_probs = self.policy.log_prob(batch.inputs, batch.tokens, self.config.temperature)
-        loss, report = grpo_loss(log_probs, old, batch.advantages, batch.weights, self.config.clip)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.grad_clip)
+        def loss(rows: torch.Tensor) -> tuple[torch.Tensor, LossReport]:
+            log_probs = self.policy.log_prob(batch.inputs[rows], batch.tokens[rows], self.config.temperature)
+            return grpo_loss(log_probs, old[rows], batch.advantages[rows], batch.weights[rows], self.config.clip)
+
+        reports = self.threads.gradient(loss, self.parameters, len(batch.tokens))
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip)
+        self.steps += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * min(1.0, self.steps / max(self.config.warmup_steps, 1))
         self.optimizer.step()
-        return report, float(norm)
+        return merge_reports(reports), float(norm)
 
     def _minibatch(self, played: Trajectories, advantages: NDArray[np.float32], version: int) -> _MiniBatch:
         trajectory = played.trajectory

@@ -12,7 +12,7 @@ from policy_api.schema import PolicySpec
 from sim_train.policies.token_vla import TokenVla, TokenVlaConfig
 
 
-class InvalidBlueprint(ValueError):
+class BlueprintError(ValueError):
     """A description of a policy that this version cannot build."""
 
 
@@ -29,17 +29,17 @@ def from_blueprint(blueprint: dict[str, Any]) -> TokenVla:
     """A policy with fresh weights.
 
     Raises:
-        InvalidBlueprint: a part is missing, unknown or of the wrong kind; the message names it.
+        BlueprintError: a part is missing, unknown or of the wrong kind; the message names it.
     """
     if missing := {"model", "vocabulary", "spec"} - blueprint.keys():
-        raise InvalidBlueprint(f"the policy's description lacks {sorted(missing)}")
+        raise BlueprintError(f"the policy's description lacks {sorted(missing)}")
     model = dict(blueprint["model"])
     kind = model.pop("kind", None)
     if kind != "token_vla":
-        raise InvalidBlueprint(f"model kind {kind!r} is unknown; this version builds 'token_vla'")
+        raise BlueprintError(f"model kind {kind!r} is unknown; this version builds 'token_vla'")
     known = {f.name for f in dataclasses.fields(TokenVlaConfig)}
     if model.keys() != known:
-        raise InvalidBlueprint(
+        raise BlueprintError(
             f"model sizes differ from what this version knows: missing {sorted(known - model.keys())}, "
             f"unknown {sorted(model.keys() - known)}"
         )
@@ -48,4 +48,4 @@ def from_blueprint(blueprint: dict[str, Any]) -> TokenVla:
         config = TokenVlaConfig(**{**model, "channels": tuple(model["channels"])})
         return TokenVla(spec, config, blueprint["vocabulary"])
     except (InvalidSpec, TypeError, ValueError) as error:
-        raise InvalidBlueprint(f"the policy's description cannot be used: {error}") from error
+        raise BlueprintError(f"the policy's description cannot be used: {error}") from error

@@ -70,7 +70,7 @@ class TokenVla(nn.Module):
         width, action_tokens = config.d_model, spec.horizon * len(spec.action)
         prefix = config.text_tokens + config.visual_tokens * len(spec.cameras) + 1
         self.language_model = LlamaModel(
-            LlamaConfig(
+            LlamaConfig(  # type: ignore[call-arg]  # attn_implementation is taken by its base class
                 vocab_size=len(vocabulary),
                 hidden_size=width,
                 intermediate_size=config.mlp,
@@ -115,7 +115,7 @@ class TokenVla(nn.Module):
 
     def forward(self, inputs: PolicyInputs) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (B, H, A, bins) in float32, and the auxiliary estimate of the target's place (B, 3) in metres."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16, cache_enabled=False):
             logits, target = self._forward(inputs)
         shape = (len(inputs.state), self._spec.horizon, len(self._spec.action), self.config.bins)
         return logits.float().view(shape), target.float()

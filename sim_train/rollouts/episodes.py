@@ -26,7 +26,7 @@ class Job:
     members: int
 
 
-class EnvironmentFault(RuntimeError):
+class EnvironmentFaultError(RuntimeError):
     """An episode cannot be played: the simulator fails on it again and again."""
 
 
@@ -62,7 +62,7 @@ def play_episodes(
         the simulator failed. A fault says nothing about the policy, so it is never scored as a failure.
 
     Raises:
-        EnvironmentFault: one episode failed `MAX_FAULTS` times.
+        EnvironmentFaultError: one episode failed `MAX_FAULTS` times.
     """
     waiting = deque(_Episode(job.group, member, job.seed) for job in jobs for member in range(job.members))
     total = len(waiting)
@@ -126,13 +126,13 @@ def _record(batch: _Batch, choice: Choice, row: int, executed: int) -> dict[str,
         "actions": choice.recorded[row],
         "tokens": choice.tokens[row],
         "log_probs": choice.log_probs[row],
-        "executed_steps": np.int64(executed),  # type: ignore[dict-item]
+        "executed_steps": np.int64(executed),
     }
 
 
 def _again(episode: _Episode) -> _Episode:
     if episode.faults + 1 >= MAX_FAULTS:
-        raise EnvironmentFault(
+        raise EnvironmentFaultError(
             f"the simulator failed {MAX_FAULTS} times on the episode with seed {episode.seed}; "
             "check the world's model and step size"
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
+from typing import Any
 
 from sim_train.policies.blueprint import to_blueprint
 from sim_train.policies.token_vla import TokenVla
@@ -22,7 +23,7 @@ MAX_RESTARTS = 2
 """Times that one share of the work may bring a worker down."""
 
 
-class WorkerFailure(RuntimeError):
+class WorkerFailureError(RuntimeError):
     """A share of the work cannot be done."""
 
 
@@ -88,9 +89,7 @@ class WorkerPool:
         """Give every worker the policy's present weights; `version` is remembered with each trajectory."""
         self._weights = weights_of(policy, json.dumps(to_blueprint(policy)), version)
         for i, worker in enumerate(self._workers):
-            try:
-                worker.connection.send(("weights", self._weights))
-            except OSError:  # it died since; the new one gets the weights at its start
+            if not _send(worker, ("weights", self._weights)):  # it died since; the new one starts with the weights
                 self._workers[i] = self._replace(worker)
 
     def play(
@@ -109,7 +108,7 @@ class WorkerPool:
             on_progress: called with the number of finished episodes.
 
         Raises:
-            WorkerFailure: the simulator refuses an episode, or a share of the work keeps killing its worker.
+            WorkerFailureError: the simulator refuses an episode, or a share of the work keeps killing its worker.
         """
         if not jobs:
             raise ValueError("nothing to play: no jobs were given")
@@ -135,7 +134,7 @@ class WorkerPool:
                         continue
                     worker.heard_s = now
                     if kind == "failed":
-                        raise WorkerFailure(str(content))
+                        raise WorkerFailureError(str(content))
                     if kind == "done":
                         parts[i] = Trajectories.from_arrays(content[0])
                         faults += content[1]
@@ -162,10 +161,7 @@ class WorkerPool:
         """Stop all workers."""
         for worker in self._workers:
             if worker.request is None:
-                try:
-                    worker.connection.send(("stop", None))
-                except OSError:
-                    continue
+                _send(worker, ("stop", None))
         for worker in self._workers:
             worker.process.join(timeout=5.0 if worker.request is None else 0.0)
             self._kill(worker)
@@ -185,15 +181,13 @@ class WorkerPool:
     def _send(self, index: int, request: Request) -> None:
         worker = self._workers[index]
         worker.request, worker.finished, worker.heard_s = request, 0, time.monotonic()
-        try:
-            worker.connection.send(("play", request))
-        except OSError:
+        if not _send(worker, ("play", request)):
             self._restart(index, f"ended with code {_exit_code(worker)}")
 
     def _restart(self, index: int, reason: str) -> None:
         old = self._workers[index]
         if old.restarts >= MAX_RESTARTS or old.request is None:
-            raise WorkerFailure(
+            raise WorkerFailureError(
                 f"rollout worker {index} {reason}, {old.restarts + 1} times on the same work; "
                 "its own error is printed above. If it ran out of memory, use fewer worlds (envs_per_worker)"
             )
@@ -211,6 +205,15 @@ class WorkerPool:
             worker.process.kill()
         worker.process.join()
         worker.connection.close()
+
+
+def _send(worker: _Worker, message: tuple[str, Any]) -> bool:
+    """Whether the worker was there to take the message."""
+    try:
+        worker.connection.send(message)
+    except OSError:
+        return False
+    return True
 
 
 def _exit_code(worker: _Worker) -> int | None:

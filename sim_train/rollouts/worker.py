@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sim_train.policies.blueprint import from_blueprint
 from sim_train.policies.token_vla import TokenVla
 from sim_train.rollouts.environment import Environment, MakeEnvironment
-from sim_train.rollouts.episodes import EnvironmentFault, Job, play_episodes
+from sim_train.rollouts.episodes import EnvironmentFaultError, Job, play_episodes
 from sim_train.rollouts.players import ExpertPlayer, Player, PolicyPlayer
 
 
@@ -117,7 +117,7 @@ def _answer(
         trajectories, faults = play_episodes(
             env, player, request.jobs, version, lambda finished: connection.send(("progress", finished))
         )
-    except EnvironmentFault as error:
+    except EnvironmentFaultError as error:
         return "failed", str(error)
     return "done", (trajectories.arrays(), faults)
 

@@ -1,0 +1,1 @@
+"""Numbers and lines that tell how a run went."""

@@ -1,0 +1,88 @@
+"""What a run tells while it runs: a bar on a terminal, plain lines elsewhere, one JSON line a step in a file."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+_PLAIN_EVERY_S = 10.0
+
+
+class MetricsFile:
+    """Appends one JSON object a line. After an interruption, `keep` drops lines newer than the resumed state."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one record."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def keep(self, lines: int) -> None:
+        """Drop everything after the first `lines` records."""
+        text = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        self.path.write_text("".join(line + "\n" for line in text[:lines]), encoding="utf-8")
+
+    def read(self) -> list[dict[str, Any]]:
+        """All records."""
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+
+
+class Stage:
+    """Progress of one stage. Use as a context manager.
+
+    Args:
+        name: shown in front of everything.
+        total: steps of the stage, in whatever unit `advance` counts.
+        console: where to write; a console that is no terminal gets a line every ten seconds instead of a bar.
+    """
+
+    def __init__(self, name: str, total: float, console: Console) -> None:
+        self.name = name
+        self.total = total
+        self._console = console
+        self._live = console.is_terminal
+        self._done = 0.0
+        self._said_s = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task(name, total=total, note="")
+
+    def __enter__(self) -> Stage:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, done: float, note: str = "") -> None:
+        """Say how far it is, and what there is to say about it."""
+        self._done = min(done, self.total)
+        if self._live:
+            self._bar.update(self._task, completed=round(self._done, 1), note=note)
+        elif time.monotonic() - self._said_s > _PLAIN_EVERY_S:
+            self._said_s = time.monotonic()
+            self._console.print(f"{self.name}: {self._done:.0f}/{self.total:.0f} {note}", highlight=False)
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(f"{self.name}: {text}", highlight=False)

@@ -1,0 +1,113 @@
+"""The half-done state of a stage: weights, optimiser, randomness, counters. Arrays in safetensors, the rest in JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+_ARRAYS, _STATE = "arrays-{}.safetensors", "state.json"
+
+
+@dataclass(frozen=True, eq=False)
+class StageState:
+    """What a stage needs to go on as if nothing had happened."""
+
+    values: dict[str, Any]
+    """Counters, fingerprints, randomness: anything that JSON takes."""
+    arrays: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    """Weights, optimiser state, carried trajectories, by name."""
+
+
+def save_state(path: Path, state: StageState) -> None:
+    """Write the state to directory `path`; whoever reads sees the old one or the new one, never a mixture."""
+    path.mkdir(parents=True, exist_ok=True)
+    content = save({name: np.ascontiguousarray(array) for name, array in state.arrays.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    name = _ARRAYS.format(digest[:16])
+    _replace(path / name, content)
+    values = {"arrays": name, "arrays_sha256": digest, "values": state.values}
+    _replace(path / _STATE, json.dumps(values).encode())
+    for old in path.glob(_ARRAYS.format("*")):
+        if old.name != name:
+            old.unlink()
+
+
+def load_state(path: Path) -> StageState | None:
+    """The state in directory `path`; None if there is none.
+
+    Raises:
+        ValueError: its files are damaged; the text names the directory to remove.
+    """
+    if not (path / _STATE).is_file():
+        return None
+    try:
+        described = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        content = (path / described["arrays"]).read_bytes()
+        digest = described["arrays_sha256"]
+        values = described["values"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be resumed ({error}); remove it to start the stage again") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError(f"{path} cannot be resumed: {described['arrays']} is damaged; remove it to start again")
+    return StageState(values, load(content))
+
+
+def clear_state(path: Path) -> None:
+    """Remove the state in directory `path`, if there is one."""
+    for name in (_STATE, *(file.name for file in path.glob(_ARRAYS.format("*")))):
+        (path / name).unlink(missing_ok=True)
+    if path.is_dir():
+        path.rmdir()
+
+
+def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, NDArray[np.generic]]:
+    """Adam's moments and step counts as `optimizer.<parameter>.<name>`."""
+    return {
+        f"optimizer.{index}.{name}": value.detach().numpy().copy()
+        for index, moments in optimizer.state_dict()["state"].items()
+        for name, value in moments.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, arrays: dict[str, NDArray[np.generic]]) -> None:
+    """The inverse of `optimizer_arrays`."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, array in arrays.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def policy_arrays(policy: torch.nn.Module, prefix: str = "policy.") -> dict[str, NDArray[np.generic]]:
+    """The weights as `<prefix><name>`, float32."""
+    return {prefix + name: value.detach().numpy().copy() for name, value in policy.state_dict().items()}
+
+
+def restore_policy(policy: torch.nn.Module, arrays: dict[str, NDArray[np.generic]], prefix: str = "policy.") -> None:
+    """The inverse of `policy_arrays`."""
+    policy.load_state_dict(
+        {
+            name.removeprefix(prefix): torch.from_numpy(array.copy())
+            for name, array in arrays.items()
+            if name.startswith(prefix)
+        }
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_suffix(".tmp")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

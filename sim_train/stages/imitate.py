@@ -1,0 +1,149 @@
+"""Stage 1: supervised fine-tuning on demonstrations."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import torch
+
+from sim_train.algorithms.grpo import executed_mask
+from sim_train.algorithms.sft import SftReport, sft_loss, smoothed_targets
+from sim_train.checkpoint import save_policy
+from sim_train.envs.specs import task_spec
+from sim_train.policies.text import build_vocabulary
+from sim_train.policies.token_vla import TokenVla
+from sim_train.reports.progress import Stage
+from sim_train.resume import (
+    StageState,
+    clear_state,
+    load_state,
+    optimizer_arrays,
+    policy_arrays,
+    restore_optimizer,
+    restore_policy,
+    save_state,
+)
+from sim_train.rollouts.trajectories import Trajectories
+from sim_train.stages.run import InterruptedRunError, Run
+from sim_train.stages.validate import validate
+
+_LOG_EVERY = 20
+
+
+class Imitation:
+    """Fits a policy to demonstrations, step by step."""
+
+    def __init__(self, run: Run, demonstrations: Trajectories) -> None:
+        self.run = run
+        self.config = run.config.sft
+        torch.manual_seed(run.config.seed)
+        spec = task_spec(run.config.task)
+        self.policy = TokenVla(spec, run.config.model, build_vocabulary(demonstrations.instructions))
+        self.policy.normalise_state_by(demonstrations.state)
+        self.parameters = list(self.policy.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
+        texts = [demonstrations.instructions[i] for i in demonstrations.trajectory]
+        self.inputs = self.policy.inputs(demonstrations.images, demonstrations.state, texts)
+        self.targets = smoothed_targets(
+            torch.from_numpy(demonstrations.actions),
+            torch.tensor([f.lower for f in spec.action]),
+            torch.tensor([f.upper for f in spec.action]),
+            run.config.model.bins,
+            self.config.loss.sigma,
+        )
+        steps = torch.from_numpy(demonstrations.executed_steps)
+        self.mask = executed_mask(steps, spec.horizon, len(spec.action)).contiguous()
+        self.place = torch.from_numpy(demonstrations.target_position)
+        self.generator = torch.Generator().manual_seed(run.config.seed)
+        self.step = 0
+
+    def advance(self) -> SftReport:
+        """One optimiser step on a random mini-batch."""
+        rows = torch.randint(len(self.place), (self.config.batch,), generator=self.generator)
+        weights = self.mask[rows] / self.mask[rows].sum()
+
+        def loss(share: torch.Tensor) -> tuple[torch.Tensor, SftReport]:
+            chosen = rows[share]
+            return sft_loss(
+                self.policy,
+                self.inputs[chosen],
+                self.targets[chosen],
+                weights[share],
+                self.place[chosen],
+                self.config.loss,
+            )
+
+        parts = self.run.threads.gradient(loss, self.parameters, len(rows))
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * one_cycle(self.step / self.config.steps)
+        self.optimizer.step()
+        self.step += 1
+        return SftReport(
+            excess_nats=sum(part.excess_nats for part in parts),
+            target_error_mm=sum(part.target_error_mm for part in parts),
+        )
+
+    def state(self) -> StageState:
+        """Everything to go on from here."""
+        values = {
+            "fingerprint": self.run.config.fingerprint("sft"),
+            "step": self.step,
+            "generator": self.generator.get_state().tolist(),
+        }
+        return StageState(values, {**policy_arrays(self.policy), **optimizer_arrays(self.optimizer)})
+
+    def restore(self, state: StageState) -> None:
+        """Go on from a saved state."""
+        restore_policy(self.policy, state.arrays)
+        restore_optimizer(self.optimizer, state.arrays)
+        self.step = state.values["step"]
+        self.generator.set_state(torch.tensor(state.values["generator"], dtype=torch.uint8))
+
+
+def one_cycle(done: float) -> float:
+    """Learning-rate factor: a rise over the first tenth, then a straight fall to zero; `done` in 0..1."""
+    return min(done / 0.1, (1 - done) / 0.9) if done > 0 else 0.01
+
+
+def imitate(run: Run, demonstrations: Trajectories) -> None:
+    """Run the stage, from its start or from where it was interrupted, and write its checkpoint.
+
+    Raises:
+        InterruptedRunError: stopped by the user; the state is saved.
+    """
+    learner = Imitation(run, demonstrations)
+    metrics = run.metrics("sft")
+    state = load_state(run.state("sft"))
+    if state and state.values["fingerprint"] == run.config.fingerprint("sft"):
+        learner.restore(state)
+    metrics.keep(learner.step // _LOG_EVERY)
+    started = time.monotonic()
+    with Stage("sft", run.config.sft.steps, run.console) as stage:
+        while learner.step < run.config.sft.steps:
+            if run.stop.requested:
+                save_state(run.state("sft"), learner.state())
+                raise InterruptedRunError(f"SFT stopped at step {learner.step}")
+            report = learner.advance()
+            stage.advance(learner.step, f"excess {report.excess_nats:.3f} nats, {report.target_error_mm:.0f} mm")
+            if learner.step % _LOG_EVERY == 0:
+                metrics.write({"step": learner.step, **dataclasses.asdict(report)})
+        seconds = time.monotonic() - started
+        policy = learner.policy.eval()
+        episodes = run.config.rl.validation_episodes
+        greedy = validate(run.pool, policy, 0, episodes)
+        sampled = validate(run.pool, policy, 0, episodes, run.config.rl.update.temperature)
+        record = {
+            "stage": "sft",
+            "config": dataclasses.asdict(run.config),
+            "demonstrations": len(demonstrations),
+            "seconds": seconds,
+            "validation": {"greedy": greedy.to_plain(), "sampled": sampled.to_plain()},
+            "curve": metrics.read(),
+        }
+        save_policy(run.checkpoint("sft"), policy, record)
+        clear_state(run.state("sft"))
+        stage.say(f"greedy success {greedy}, sampled {sampled} on validation seeds; {seconds:.0f} s")

@@ -1,0 +1,224 @@
+"""Stage 2: reinforcement learning from binary outcomes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+
+from sim_train.algorithms.advantages import ADVANTAGES
+from sim_train.algorithms.sampling import Sample, acceptance, draw
+from sim_train.algorithms.updater import Updater
+from sim_train.checkpoint import load_policy, save_policy
+from sim_train.policies.token_vla import TokenVla
+from sim_train.reports.progress import Stage
+from sim_train.resume import (
+    StageState,
+    clear_state,
+    load_state,
+    optimizer_arrays,
+    policy_arrays,
+    restore_optimizer,
+    restore_policy,
+    save_state,
+)
+from sim_train.rollouts.episodes import Job
+from sim_train.rollouts.trajectories import Trajectories
+from sim_train.rollouts.worker import PolicyTask
+from sim_train.stages.run import InterruptedRunError, Run
+from sim_train.stages.seeds import TrainingSeeds
+from sim_train.stages.validate import SuccessRate, validate
+
+_RL_SEEDS_FROM = 100_000  # training seeds before this are left to demonstrations
+_SAVE_EVERY_S = 60.0
+_START_GUESS = 0.3  # sampled success that the first wave is sized for
+
+
+class StartRateError(RuntimeError):
+    """The policy succeeds too seldom for RL to learn from."""
+
+
+class Reinforcement:
+    """Improves a policy update by update."""
+
+    def __init__(self, run: Run, policy: TokenVla) -> None:
+        self.run = run
+        self.config = run.config.rl
+        self.policy = policy.train()
+        self.updater = Updater(policy, self.config.update, run.threads)
+        self.seeds = TrainingSeeds(run.config.seed, _RL_SEEDS_FROM)
+        self.rng = np.random.default_rng(run.config.seed)
+        self.version = 0
+        self.episodes = 0
+        self.seconds = 0.0
+        self.acceptance = acceptance(_START_GUESS, self.config.sampling.group_size)
+        self._faults = 0
+        self.carried: Trajectories | None = None
+        self.best: tuple[float, int] = (-1.0, 0)
+        self.best_arrays = policy_arrays(policy, "best.")
+
+    def _play(self, groups: int) -> Trajectories:
+        size = self.config.sampling.group_size
+        seeds = self.seeds.take(groups)
+        jobs = [Job(self.episodes // size + i, seed, size) for i, seed in enumerate(seeds)]
+        task = PolicyTask(self.config.update.temperature)
+        played, report = self.run.pool.play(jobs, task, seed=self.seeds.used)
+        self._faults += report.faults
+        self.episodes += len(played)
+        return played
+
+    def advance(self) -> dict[str, Any]:
+        """One update: sample, learn; returns what happened.
+
+        Raises:
+            StartRateError: at the first update, sampled success is too low to learn from.
+        """
+        started = time.monotonic()
+        self._faults = 0
+        self.run.pool.set_policy(self.policy, self.version)
+        sample = draw(self._play, self.config.sampling, self.carried, self.version, self.acceptance)
+        sampled = time.monotonic()
+        if self.version == 0 and sample.success < self.config.min_start:
+            raise StartRateError(
+                f"sampled success is {sample.success:.1%} of {self.episodes} episodes, below "
+                f"{self.config.min_start:.0%}: almost every group would fail as a whole and teach nothing. Give SFT more demonstrations "
+                "(demonstrations.episodes) or steps (sft.steps), or begin with an easier task"
+            )
+        record = self._describe(sample)
+        self.carried = sample.surplus
+        if sample.groups:
+            rate = sample.mixed / sample.groups
+            self.acceptance = 0.7 * self.acceptance + 0.3 * rate
+        if sample.trajectories is not None:
+            size = self.config.sampling.group_size
+            rewards = sample.trajectories.success.reshape(-1, size).astype(np.float32)
+            advantages = ADVANTAGES[self.config.advantage](rewards).reshape(-1)
+            report = self.updater.update(sample.trajectories, advantages, self.version, self.rng)
+            record |= dataclasses.asdict(report)
+        self.version += 1
+        now = time.monotonic()
+        self.seconds += now - started
+        return {
+            "update": self.version,
+            "episodes": self.episodes,
+            "seconds": self.seconds,
+            **record,
+            "rollout_s": sampled - started,
+            "update_s": now - sampled,
+        }
+
+    def _describe(self, sample: Sample) -> dict[str, Any]:
+        plain: dict[str, Any] = {"faults": self._faults}
+        for name in (f.name for f in dataclasses.fields(sample)):
+            value = getattr(sample, name)
+            if isinstance(value, (int, float)):
+                plain[name] = None if np.isnan(value) else value
+        return plain
+
+    def check(self) -> SuccessRate:
+        """Greedy validation; remembers the weights if they are the best so far."""
+        started = time.monotonic()
+        result = validate(self.run.pool, self.policy, self.version, self.config.validation_episodes)
+        if result.rate >= self.best[0]:
+            self.best = (result.rate, self.version)
+            self.best_arrays = policy_arrays(self.policy, "best.")
+        self.seconds += time.monotonic() - started
+        return result
+
+    def state(self) -> StageState:
+        """Everything to go on from here."""
+        values = {
+            "fingerprint": self.run.config.fingerprint("rl"),
+            "start": self.policy.revision,
+            "version": self.version,
+            "episodes": self.episodes,
+            "seconds": self.seconds,
+            "acceptance": self.acceptance,
+            "seeds_used": self.seeds.used,
+            "rng": self.rng.bit_generator.state,
+            "best": list(self.best),
+            "optimizer_steps": self.updater.steps,
+        }
+        arrays = {**policy_arrays(self.policy), **self.best_arrays, **optimizer_arrays(self.updater.optimizer)}
+        if self.carried is not None:
+            arrays |= {"carried." + name: array for name, array in self.carried.arrays().items()}
+        return StageState(values, arrays)
+
+    def restore(self, state: StageState) -> None:
+        """Go on from a saved state."""
+        values, arrays = state.values, state.arrays
+        restore_policy(self.policy, arrays)
+        restore_optimizer(self.updater.optimizer, arrays)
+        self.updater.steps = values["optimizer_steps"]
+        self.version, self.episodes = values["version"], values["episodes"]
+        self.seconds, self.acceptance = values["seconds"], values["acceptance"]
+        self.seeds.used = values["seeds_used"]
+        self.rng.bit_generator.state = values["rng"]
+        self.best = (values["best"][0], values["best"][1])
+        self.best_arrays = {name: array for name, array in arrays.items() if name.startswith("best.")}
+        carried = {n.removeprefix("carried."): a for n, a in arrays.items() if n.startswith("carried.")}
+        self.carried = Trajectories.from_arrays(carried) if carried else None
+
+
+def reinforce(run: Run) -> None:
+    """Run the stage from the SFT checkpoint, or from where it was interrupted, and write the best policy found.
+
+    Raises:
+        InterruptedRunError: stopped by the user; the state is saved.
+        StartRateError: the SFT policy succeeds too seldom.
+    """
+    config = run.config.rl
+    learner = Reinforcement(run, load_policy(run.checkpoint("sft")))
+    metrics = run.metrics("rl")
+    state = load_state(run.state("rl"))
+    if state and (state.values["fingerprint"], state.values["start"]) == (
+        run.config.fingerprint("rl"),
+        learner.policy.revision,
+    ):
+        learner.restore(state)
+    metrics.keep(learner.version)
+    budget_s = run.config.budget_min * 60
+    saved_s = learner.seconds
+    reason = ""
+    with Stage("rl", run.config.budget_min, run.console) as stage:
+        while not reason:
+            if run.stop.requested:
+                save_state(run.state("rl"), learner.state())
+                raise InterruptedRunError(f"RL stopped after {learner.version} updates")
+            record = learner.advance()
+            note = f"update {learner.version}, {learner.episodes} episodes, sampled {record['success'] or 0:.1%}"
+            over = learner.seconds >= budget_s or learner.version >= config.max_updates
+            if over or learner.version % config.validate_every == 0:
+                result = learner.check()
+                record["greedy_success"] = result.rate
+                stage.say(f"{learner.seconds / 60:.1f} min, {note}, greedy {result}")
+                if result.rate >= config.stop_at:
+                    reason = f"greedy validation success reached {config.stop_at:.0%}"
+            metrics.write(record)
+            stage.advance(learner.seconds / 60, note)
+            if over and not reason:
+                reason = "the budget is used up" if learner.seconds >= budget_s else "max_updates is reached"
+            if learner.seconds - saved_s > _SAVE_EVERY_S:
+                saved_s = learner.seconds
+                save_state(run.state("rl"), learner.state())
+        restore_policy(learner.policy, learner.best_arrays, "best.")
+        final = SuccessRate(round(learner.best[0] * config.validation_episodes), config.validation_episodes)
+        save_policy(
+            run.checkpoint("rl"),
+            learner.policy.eval(),
+            {
+                "stage": "rl",
+                "config": dataclasses.asdict(run.config),
+                "stopped_because": reason,
+                "seconds": learner.seconds,
+                "updates": learner.version,
+                "episodes": learner.episodes,
+                "best_update": learner.best[1],
+                "validation": {"greedy": final.to_plain()},
+                "curve": metrics.read(),
+            },
+        )
+        clear_state(run.state("rl"))
+        stage.say(f"{reason}; best greedy validation {final} after update {learner.best[1]}")

@@ -1,0 +1,72 @@
+"""What the stages of one run share."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from sim_train.algorithms.parallel import GradientThreads
+from sim_train.config import TrainConfig
+from sim_train.reports.progress import MetricsFile
+from sim_train.rollouts.pool import WorkerPool
+
+
+class StopFlag:
+    """Set by the first Ctrl-C (or SIGTERM); a second one ends the program at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    @contextmanager
+    def listening(self) -> Iterator[StopFlag]:
+        """Listen to SIGINT and SIGTERM for a while."""
+        before = {number: signal.signal(number, self.request) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class InterruptedRunError(RuntimeError):
+    """The user stopped the run; everything that was done is saved and a second start goes on from there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run."""
+
+    config: TrainConfig
+    pool: WorkerPool
+    threads: GradientThreads
+    console: Console
+    stop: StopFlag = field(default_factory=StopFlag)
+
+    @property
+    def root(self) -> Path:
+        """Directory of the run."""
+        return Path(self.config.output_dir)
+
+    def checkpoint(self, stage: str) -> Path:
+        """Directory of a stage's result."""
+        return self.root / stage
+
+    def state(self, stage: str) -> Path:
+        """Directory of a stage's half-done state."""
+        return self.root / "state" / stage
+
+    def metrics(self, stage: str) -> MetricsFile:
+        """The stage's curves."""
+        return MetricsFile(self.root / "metrics" / f"{stage}.jsonl")
