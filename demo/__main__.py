@@ -36,21 +36,24 @@ def budget_min() -> float:
     return minutes
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that an earlier stage wrote."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
 def manifest(checkpoint: Path) -> dict[str, Any]:
     """The manifest of a checkpoint that training wrote."""
-    content: dict[str, Any] = json.loads((checkpoint / "manifest.json").read_text(encoding="utf-8"))
-    return content
+    return read_json(checkpoint / "manifest.json")
 
 
 def evaluate(checkpoint: Path, output: Path, logs: Path) -> dict[str, Any]:
     """Greedy success on held-out seeds, with videos of the first ones; once for each state of the checkpoint."""
     result = output / f"{checkpoint.name}.json"
     revision = manifest(checkpoint)["weights_sha256"]
-    if result.exists():
-        content: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        if content["revision"] == revision:
-            print(f"evaluation of {checkpoint.name}: finished before, skipped")
-            return content
+    if result.exists() and (before := read_json(result))["revision"] == revision:
+        print(f"evaluation of {checkpoint.name}: finished before, skipped")
+        return before
     seeds = ",".join(str(seed) for seed in VIDEO_SEEDS)
     run_stage(
         f"evaluate {checkpoint.name} on {EVALUATION_EPISODES} held-out seeds",
@@ -65,8 +68,7 @@ def evaluate(checkpoint: Path, output: Path, logs: Path) -> dict[str, Any]:
         ),
         logs / f"evaluate_{checkpoint.name}.log",
     )
-    content = json.loads(result.read_text(encoding="utf-8"))
-    return content
+    return read_json(result)
 
 
 def run(output: Path) -> dict[str, Any]:
