@@ -18,7 +18,7 @@ from mujoco import rollout
 from numpy.typing import NDArray
 from piper_description import HOME_POSITION, R_BASE_TOOL_HOME, tcp_pose
 from policy_api.images import decode_jpeg, encode_jpeg, to_network_input
-from policy_api.schema import PolicySpec
+from policy_api.schema import CameraSpec, PolicySpec
 
 from sim_train.envs.specs import task_spec
 from sim_train.worlds.mujoco_model import CONTROL_DT_S, build_model
@@ -90,6 +90,7 @@ class BatchEnv:
         self._command = LimiterState.at_rest(np.tile(HOME_POSITION, (num_envs, 1)))
         self._layouts: list[Layout] = [self.task.sample(0)] * num_envs
         self._chunks = np.zeros(num_envs, dtype=np.int64)
+        self._played: dict[int, Array] = {}  # states of the last chunk, kept for videos
 
     def reset(self, seeds: Sequence[int], indices: Sequence[int] | None = None) -> Observations:
         """Start new episodes with the layouts of `seeds`, arm at home."""
@@ -125,6 +126,8 @@ class BatchEnv:
             self.model, self._threads, self._state[rows], ctrl, initial_warmstart=self._warmstart[rows]
         )
         self._state[rows] = states[:, -1]
+        if self._video_size is not None:
+            self._played = {int(row): states[i] for i, row in enumerate(rows)}
         self._chunks[rows] += 1
         fault = ~np.isfinite(states[:, -1]).all(axis=-1) | (np.diff(states[..., 0], axis=1) <= 0).any(axis=-1)
         succeeded = self._succeeded(rows, states)
@@ -145,9 +148,13 @@ class BatchEnv:
 
     def render_video_frame(self, index: int) -> NDArray[np.uint8]:
         """A picture of world `index` by the first camera at `video_size`, (height, width, 3) RGB."""
-        if self._video_size is None:
-            raise ValueError("this environment was made without video_size; pass it to BatchEnv")
-        return self._picture(index, self.spec.cameras[0].name, self._video_size)
+        return self._video_picture(self._state[index])
+
+    def render_last_chunk(self, index: int, every_s: float) -> list[NDArray[np.uint8]]:
+        """World `index` during the chunk played last, a picture every `every_s` seconds, like `render_video_frame`."""
+        if index not in self._played:
+            raise ValueError(f"world {index} played no chunk yet, or the environment was made without video_size")
+        return [self._video_picture(state) for state in self._played[index][:: max(round(every_s / CONTROL_DT_S), 1)]]
 
     def close(self) -> None:
         """Free threads and graphics contexts."""
@@ -179,19 +186,7 @@ class BatchEnv:
 
     def _observe(self, rows: NDArray[np.int64]) -> Observations:
         images = {
-            camera.name: np.stack(
-                [
-                    to_network_input(
-                        decode_jpeg(
-                            encode_jpeg(
-                                self._picture(row, camera.name, (camera.width, camera.height)), camera.jpeg_quality
-                            )
-                        ),
-                        camera,
-                    )
-                    for row in rows
-                ]
-            )
+            camera.name: np.stack([self._network_input(self._state[row], camera) for row in rows])
             for camera in self.spec.cameras
         }
         return Observations(
@@ -201,8 +196,18 @@ class BatchEnv:
             target_position=self._target_position(rows).astype(np.float32),
         )
 
-    def _picture(self, row: int, camera: str, size: tuple[int, int]) -> NDArray[np.uint8]:
-        self._scratch.qpos[:] = self._qpos(self._state[row])
+    def _network_input(self, state: Array, camera: CameraSpec) -> NDArray[np.uint8]:
+        """What the robot's image path makes of the camera's picture, JPEG included."""
+        picture = self._picture(state, camera.name, (camera.width, camera.height))
+        return to_network_input(decode_jpeg(encode_jpeg(picture, camera.jpeg_quality)), camera)
+
+    def _video_picture(self, state: Array) -> NDArray[np.uint8]:
+        if self._video_size is None:
+            raise ValueError("this environment was made without video_size; pass it to BatchEnv")
+        return self._picture(state, self.spec.cameras[0].name, self._video_size).copy()
+
+    def _picture(self, state: Array, camera: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+        self._scratch.qpos[:] = self._qpos(state)
         mujoco.mj_kinematics(self.model, self._scratch)
         mujoco.mj_camlight(self.model, self._scratch)
         if size not in self._renderers:

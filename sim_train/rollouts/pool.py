@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,8 +67,6 @@ class WorkerPool:
                 f"a pool needs at least one worker, one world and a positive time-out; got {workers} workers, "
                 f"{envs_per_worker} worlds, {timeout_s} s"
             )
-        os.environ.setdefault("MUJOCO_GL", "egl")  # no display needed
-        os.environ.setdefault("LP_NUM_THREADS", "0")  # a software renderer stays on its worker's core
         self._make_environment = make_environment
         self._envs = envs_per_worker
         self._timeout_s = timeout_s

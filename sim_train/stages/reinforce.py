@@ -83,8 +83,8 @@ class Reinforcement:
         if self.version == 0 and sample.success < self.config.min_start:
             raise StartRateError(
                 f"sampled success is {sample.success:.1%} of {self.episodes} episodes, below "
-                f"{self.config.min_start:.0%}: almost every group would fail as a whole and teach nothing. Give SFT more demonstrations "
-                "(demonstrations.episodes) or steps (sft.steps), or begin with an easier task"
+                f"{self.config.min_start:.0%}: almost every group would fail as a whole and teach nothing. Give SFT "
+                "more demonstrations (demonstrations.episodes) or steps (sft.steps), or begin with an easier task"
             )
         record = self._describe(sample)
         self.carried = sample.surplus
