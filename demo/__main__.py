@@ -92,7 +92,6 @@ def run(output: Path) -> dict[str, Any]:
         rl_record=manifest(training / "rl")["record"],
         lab=lab,
         lab_dir=lab_dir,
-        video_dir=output / "evaluation" / "videos",
     )
     return write_report(inputs, output, time.monotonic() - started)
 

@@ -1,6 +1,5 @@
 """Pictures of the report: learning curve, tracking, videos."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -60,21 +59,6 @@ def tracking(path: Path, setpoint: JointStates, measured: JointStates) -> None:
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
-
-
-def write_video(path: Path, frames: list[NDArray[np.uint8]], fps: float) -> None:
-    """H.264 MP4 of (height, width, 3) RGB frames; sides are cut to even numbers."""
-    if not frames:
-        raise ValueError(f"no frames for {path}; the video would be empty")
-    height, width = (side // 2 * 2 for side in frames[0].shape[:2])
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": "23", "preset": "veryfast"}
-        for frame in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
 
 
 def read_video(path: Path) -> list[NDArray[np.uint8]]:

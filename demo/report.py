@@ -20,8 +20,11 @@ from demo.lab_figures import (
     read_joint_states,
     read_jpegs,
 )
+from sim_train.evaluate import VIDEO_HZ
+from sim_train.reports.video import write_video
+from sim_train.worlds.tasks import make_task
 
-CAMERA_FPS = 30.0
+CAMERA_FPS = 30
 COMPARISONS = 4
 LAB_VIDEOS = 2
 
@@ -42,8 +45,6 @@ class Inputs:
     """The episode runner's summary."""
     lab_dir: Path
     """Where the lab's episodes are."""
-    video_dir: Path
-    """Videos of the evaluation: `<sft|rl>/<seed>.mp4`."""
 
 
 def _episode_rows(lab: dict[str, Any]) -> list[dict[str, Any]]:
@@ -110,21 +111,20 @@ def figures(inputs: Inputs, control: ControlFigures, wall_s: float) -> dict[str,
 
 def _comparison_videos(inputs: Inputs, output: Path) -> list[dict[str, Any]]:
     """Videos of the same seeds before and after RL; seeds that RL turned into successes come first."""
-    before = {row["seed"]: row for row in inputs.sft["results"]}
-    after = {row["seed"]: row for row in inputs.rl["results"]}
-    seeds = sorted(int(path.stem) for path in (inputs.video_dir / "rl").glob("*.mp4"))
-    seeds.sort(key=lambda seed: (before[seed]["success"], not after[seed]["success"]))
+    before, after = inputs.sft["videos"], inputs.rl["videos"]
+    seeds = sorted(before.keys() & after.keys(), key=lambda seed: (before[seed]["success"], not after[seed]["success"]))
+    task = make_task(inputs.rl["task"])
     words = {True: "success", False: "failure"}
     videos = []
     for seed in seeds[:COMPARISONS]:
-        sides = [pictures.read_video(inputs.video_dir / stage / f"{seed}.mp4") for stage in ("sft", "rl")]
+        sides = [pictures.read_video(Path(stage[seed]["path"])) for stage in (before, after)]
         name = f"seed_{seed}.mp4"
-        pictures.write_video(output / name, pictures.side_by_side(*sides), fps=inputs.rl["video_fps"])
+        write_video(output / name, pictures.side_by_side(*sides), VIDEO_HZ)
         videos.append(
             {
                 "src": name,
                 "seed": seed,
-                "instruction": after[seed]["instruction"],
+                "instruction": task.sample(int(seed)).instruction,
                 "sft": words[before[seed]["success"]],
                 "rl": words[after[seed]["success"]],
             }
@@ -138,7 +138,7 @@ def _lab_videos(inputs: Inputs, recordings: dict[str, Path], output: Path) -> li
         frames = [decode_jpeg(jpeg) for jpeg in read_jpegs(recordings[result["id"]])]
         large = [cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC) for frame in frames]
         name = f"lab_{result['id']}.mp4"
-        pictures.write_video(output / name, [np.asarray(frame, dtype=np.uint8) for frame in large], fps=CAMERA_FPS)
+        write_video(output / name, [np.asarray(frame, dtype=np.uint8) for frame in large], CAMERA_FPS)
         outcome = "success" if result["success"] else result["reason"]
         videos.append({"src": name, "id": result["id"], "instruction": result["instruction"], "outcome": outcome})
     return videos
