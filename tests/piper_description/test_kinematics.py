@@ -67,7 +67,7 @@ def test_home_is_inside_the_limits_and_where_it_says():
     assert np.all(HOME_POSITION <= JOINT_LIMITS.upper)
     np.testing.assert_allclose(tcp_pose(HOME_POSITION[:6])[:3, 3], [0.28, 0.0, 0.15], atol=5e-4)
     tilt_deg = np.degrees(np.arccos(-R_BASE_TOOL_HOME[2, 2]))
-    assert abs(tilt_deg - 30.0) < 0.1
+    assert abs(tilt_deg - 20.0) < 0.1
 
 
 def test_wrong_shape_says_what_was_expected():

@@ -49,7 +49,7 @@ JOINT_LIMITS: Final = JointLimits(
 )
 """The firmware's limits: positions from the vendor SDK, 3 rad/s and 5 rad/s^2 its defaults (frames 0x474 and 0x475)."""
 
-HOME_POSITION: Final = _frozen([0.0, 1.1503, -0.775, 0.0, 0.7592, 0.0, GRIPPER_MAX_OPENING])
+HOME_POSITION: Final = _frozen([0.0, 1.2733, -0.9342, 0.0, 0.9699, 0.0, GRIPPER_MAX_OPENING])
 """Pose from which the arm works a table in front of it, rad and m: the tool centre point at (0.28, 0, 0.15) m, the tool
-30 degrees off the vertical (joint 5 ends at 70 degrees: pointing straight down is only reachable near the table), the
-gripper open."""
+20 degrees off the vertical, the gripper open. Joint 5 ends at 70 degrees, so a tool that points straight down only
+reaches the lowest 10 cm; at 30 degrees the wrist gets singular (joint 5 at zero) near the table."""
