@@ -82,3 +82,10 @@ def test_exception_in_a_callback_ends_the_process(ros):
     assert process.returncode == 1
     assert "ZeroDivisionError" in errors
     assert "closed" in output
+
+
+def test_the_process_ends_with_its_status_and_all_its_output():
+    code = "from node_runtime.main import end_process; print('last words'); end_process(3)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 3
+    assert ended.stdout == "last words\n"

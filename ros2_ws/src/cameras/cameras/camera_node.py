@@ -6,12 +6,11 @@ serial number, or the lab's name), `width`, `height` (pixels), `fps`, `jpeg_qual
 """
 
 import contextlib
-import sys
 import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
-from node_runtime.main import ManagedNode, SetupError, run_node
+from node_runtime.main import ManagedNode, SetupError, end_process, run_node
 from node_runtime.qos import RELIABLE
 from policy_api.images import encode_jpeg
 from sensor_msgs.msg import CameraInfo, CompressedImage
@@ -128,4 +127,4 @@ class CameraNode(ManagedNode):
 
 def main() -> None:
     """Entry point of `camera_node`."""
-    sys.exit(run_node(CameraNode))
+    end_process(run_node(CameraNode))

@@ -4,12 +4,11 @@ Parameters: `output_dir` (str, required), `topics` (list of str), `min_free_mb` 
 disk below which an episode is refused).
 """
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from node_runtime.main import ManagedNode, SetupError, run_node
+from node_runtime.main import ManagedNode, SetupError, end_process, run_node
 from node_runtime.payloads import EpisodeState, RecorderPhase, RecorderStatus, RunnerStatus, from_json, to_json
 from node_runtime.qos import LATCHED
 from rclpy.serialization import deserialize_message
@@ -168,4 +167,4 @@ class RecorderNode(ManagedNode):
 
 def main() -> None:
     """Entry point of `episode_recorder_node`."""
-    sys.exit(run_node(RecorderNode))
+    end_process(run_node(RecorderNode))

@@ -1,11 +1,13 @@
 """Run one node in one process: signals, executor, exit code."""
 
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 import rclpy
 from rclpy.exceptions import (
@@ -84,6 +86,17 @@ def run_node(make_node: Callable[[], ManagedNode], args: list[str] | None = None
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process at once, its work being done and its node closed.
+
+    The interpreter's own ending is not used: it gives SIGINT its default meaning back, so that a second Ctrl-C turns a
+    clean stop into a failure, and it unloads libraries whose threads may still run (librealsense then aborts).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _spin(node: ManagedNode, stop: threading.Event) -> int:

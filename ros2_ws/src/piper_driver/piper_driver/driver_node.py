@@ -11,7 +11,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from motion_control import ArmController, ChunkRefusedError, Mode, ModeRefusedError, MotionLimits
-from node_runtime.main import EXIT_BAD_SETUP, SetupError
+from node_runtime.main import EXIT_BAD_SETUP, SetupError, end_process
 from node_runtime.qos import LATCHED, RELIABLE
 from node_runtime.ros_time import to_stamp
 from piper_can import BusError, FirmwareVersionError, GripperSample, PiperHost, firmware_zero, open_bus
@@ -250,8 +250,8 @@ class DriverNode(Node):
         return response
 
 
-def main() -> None:
-    """Entry point of `piper_driver_node`. SIGINT and SIGTERM bring the arm to rest, torque on, and exit with 0."""
+def drive() -> int:
+    """Run the driver until SIGINT or SIGTERM, which bring the arm to rest, torque on; returns the exit status."""
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -263,16 +263,21 @@ def main() -> None:
             node = DriverNode(executor)
         except (SetupError, *BAD_PARAMETERS) as error:
             print(f"cannot start: {error}", file=sys.stderr)
-            sys.exit(EXIT_BAD_SETUP)
+            return EXIT_BAD_SETUP
         for text in refused:
             node.get_logger().warning(text)
         executor.add_node(node)
         freeze_garbage()
         try:
-            sys.exit(run_until(stop, node, executor))
+            return run_until(stop, node, executor)
         finally:
             node.close()
             executor.shutdown()
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
+
+
+def main() -> None:
+    """Entry point of `piper_driver_node`."""
+    end_process(drive())

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from node_runtime.main import ManagedNode, SetupError, run_node
+from node_runtime.main import ManagedNode, SetupError, end_process, run_node
 
 from policy_bridge.episode_protocol import SetupFailedError, StoppedError, run_episode
 from policy_bridge.referee import REFEREES, LabReferee, OperatorReferee, Referee, RefereeError
@@ -101,4 +101,4 @@ class EpisodeRunnerNode(ManagedNode):
 
 def main() -> None:
     """Entry point of `episode_runner_node`."""
-    sys.exit(run_node(EpisodeRunnerNode))
+    end_process(run_node(EpisodeRunnerNode))

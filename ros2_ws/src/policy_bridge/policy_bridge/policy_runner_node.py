@@ -3,11 +3,10 @@
 Parameters: `server_address` (host:port), `robot_id`, `infer_timeout_s`, `max_chunks` (end of a run).
 """
 
-import sys
 import time
 from functools import partial
 
-from node_runtime.main import ManagedNode, SetupError, run_node
+from node_runtime.main import ManagedNode, SetupError, end_process, run_node
 from node_runtime.payloads import RunnerState, to_json
 from node_runtime.qos import LATCHED, LATEST, RELIABLE
 from policy_api.client import PolicyClient
@@ -207,4 +206,4 @@ class PolicyRunnerNode(ManagedNode):
 
 def main() -> None:
     """Entry point of `policy_runner_node`."""
-    sys.exit(run_node(PolicyRunnerNode))
+    end_process(run_node(PolicyRunnerNode))

@@ -31,6 +31,9 @@ def main() -> None:
         run(LabSettings(**vars(args)))
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"virtual_lab: {error}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the interpreter's own ending would let a second Ctrl-C turn a clean stop into a failure
 
 
 if __name__ == "__main__":
