@@ -26,7 +26,7 @@ class ConfigError(ValueError):
 class DemonstrationConfig:
     """Demonstrations of the scripted expert."""
 
-    episodes: int = 40
+    episodes: int = 28
     """Successful episodes wanted."""
     noise: float = 0.03
     """Standard deviation of the disturbance of dx, dy, dz, as a share of their range."""
@@ -36,7 +36,7 @@ class DemonstrationConfig:
 class SftConfig:
     """Imitation."""
 
-    steps: int = 700
+    steps: int = 400
     """Optimiser steps."""
     batch: int = 64
     """Observations a step."""

@@ -20,6 +20,8 @@ from sim_train.rollouts.worker import Request, Task, Weights, serve, split, weig
 
 MAX_RESTARTS = 2
 """Times that one share of the work may bring a worker down."""
+STARTUP_S = 300.0
+"""Time for a worker to import everything and build its worlds, before its time-out counts."""
 
 
 class WorkerFailureError(RuntimeError):
@@ -43,6 +45,7 @@ class _Worker:
     process: multiprocessing.process.BaseProcess
     connection: Connection
     heard_s: float
+    ready: bool = False
     request: Request | None = None
     restarts: int = 0
     finished: int = 0
@@ -111,8 +114,11 @@ class WorkerPool:
             raise ValueError("nothing to play: no jobs were given")
         started = time.monotonic()
         parts: dict[int, Trajectories] = {}
-        faults = restarts = 0
+        faults = 0
         shares = [share for share in split(jobs, len(self._workers)) if share]
+        for i, worker in enumerate(self._workers):
+            if worker.request is not None:  # still busy with a call that was given up
+                self._workers[i] = self._replace(worker)
         for i, share in enumerate(shares):
             self._workers[i].restarts = 0
             self._send(i, Request(share, task, seed * len(self._workers) + i))
@@ -127,12 +133,14 @@ class WorkerPool:
                         kind, content = worker.connection.recv()
                     except (EOFError, OSError):
                         self._restart(i, f"ended with code {_exit_code(worker)}")
-                        restarts += 1
                         continue
                     worker.heard_s = now
-                    if kind == "failed":
+                    if kind == "ready":
+                        worker.ready = True
+                    elif kind == "failed":
+                        worker.request = None
                         raise WorkerFailureError(str(content))
-                    if kind == "done":
+                    elif kind == "done":
                         parts[i] = Trajectories.from_arrays(content[0])
                         faults += content[1]
                         worker.request = None
@@ -142,11 +150,11 @@ class WorkerPool:
                             sum(len(part) for part in parts.values())
                             + sum(self._workers[j].finished for j in busy if j not in parts)
                         )
-                elif now - worker.heard_s > self._timeout_s:
-                    self._restart(i, f"gave no sign of life for {self._timeout_s:g} s")
-                    restarts += 1
+                elif now - worker.heard_s > (self._timeout_s if worker.ready else STARTUP_S):
+                    self._restart(i, f"gave no sign of life for {now - worker.heard_s:.0f} s")
         merged = concatenate([parts[i] for i in range(len(shares))])
         order = merged.group.argsort(kind="stable")
+        restarts = sum(worker.restarts for worker in self._workers[: len(shares)])
         return merged.select(order), PlayReport(time.monotonic() - started, faults, restarts)
 
     @property

@@ -75,6 +75,7 @@ def serve(connection: Connection, make_environment: MakeEnvironment, num_envs: i
     env = make_environment(num_envs)
     policy: TokenVla | None = None
     weights: Weights | None = None
+    connection.send(("ready", None))
     try:
         while True:
             kind, content = connection.recv()

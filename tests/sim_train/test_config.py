@@ -1,0 +1,50 @@
+"""Settings."""
+
+import pytest
+
+from sim_train.config import ConfigError, TrainConfig, defaults, from_plain
+
+
+def test_defaults_are_what_the_dataclasses_say():
+    assert from_plain({"output_dir": "x", **defaults()}) == TrainConfig(output_dir="x")
+
+
+def test_nested_values_reach_their_place():
+    config = from_plain(
+        {"output_dir": "x", "rl": {"update": {"clip": {"low": 0.1}}}, "model": {"channels": [4, 8, 8]}, "budget_min": 3}
+    )
+    assert config.rl.update.clip.low == 0.1
+    assert config.rl.update.clip.high == TrainConfig("x").rl.update.clip.high
+    assert config.model.channels == (4, 8, 8)
+    assert config.budget_min == 3.0
+
+
+@pytest.mark.parametrize(
+    ("plain", "says"),
+    [
+        ({}, "output_dir"),
+        ({"sft": {"stepz": 1}}, "sft.stepz"),
+        ({"seed": "seven"}, "seed must be of type int"),
+        ({"seed": True}, "seed"),
+        ({"model": {"channels": [1, 2]}}, "model.channels"),
+        ({"stages": ["sft", "magic"]}, "stages"),
+        ({"stages": []}, "stages"),
+        ({"budget_min": 0.0}, "budget_min"),
+        ({"rl": {"advantage": "luck"}}, "rl.advantage"),
+        ({"rl": {"sampling": {"group_size": 1}}}, "group_size"),
+        ({"rl": {"update": {"temperature": 0.0}}}, "temperature"),
+    ],
+)
+def test_settings_that_cannot_be_run_are_named(plain, says):
+    if says != "output_dir":
+        plain = {"output_dir": "x", **plain}
+    with pytest.raises(ConfigError, match=says):
+        from_plain(plain)
+
+
+def test_fingerprint_tells_what_a_stage_depends_on():
+    base = TrainConfig("x")
+    other_rl = from_plain({"output_dir": "y", "budget_min": 1.0, "rl": {"validate_every": 3}})
+    assert base.fingerprint("sft") == other_rl.fingerprint("sft")
+    assert base.fingerprint("rl") != other_rl.fingerprint("rl")
+    assert base.fingerprint("sft") != from_plain({"output_dir": "x", "seed": 1}).fingerprint("sft")

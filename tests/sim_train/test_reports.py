@@ -1,0 +1,56 @@
+"""Intervals, curves, videos."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sim_train.reports.intervals import wilson_interval
+from sim_train.reports.progress import MetricsFile, Stage
+from sim_train.reports.video import write_video
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962), (189, 200, 0.9042, 0.9690)],
+)
+def test_wilson(successes, trials, low, high):
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-4)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 2)])
+def test_wilson_needs_trials(successes, trials):
+    with pytest.raises(ValueError, match="trials"):
+        wilson_interval(successes, trials)
+
+
+def test_metrics_after_an_interruption(tmp_path):
+    metrics = MetricsFile(tmp_path / "m" / "rl.jsonl")
+    assert metrics.read() == []
+    for i in range(4):
+        metrics.write({"update": i})
+    metrics.keep(2)
+    metrics.write({"update": 9})
+    assert [record["update"] for record in metrics.read()] == [0, 1, 9]
+
+
+def test_without_a_terminal_there_are_plain_lines():
+    text = io.StringIO()
+    with Stage("rl", 10, Console(file=text)) as stage:
+        stage.advance(1, "early")
+        stage.advance(2, "too soon to repeat")
+        stage.say("stays")
+    assert text.getvalue() == "rl: 1/10 early\nrl: stays\n"
+
+
+def test_a_video_holds_its_frames(tmp_path):
+    frames = [np.full((48, 64, 3), 40 * i, dtype=np.uint8) for i in range(5)]
+    write_video(tmp_path / "v.mp4", frames, 10)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        back = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [frame.shape for frame in back] == [(48, 64, 3)] * 5
+    assert back[3].mean() == pytest.approx(120, abs=6)
+    with pytest.raises(ValueError, match="no frames"):
+        write_video(tmp_path / "w.mp4", [], 10)
