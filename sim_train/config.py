@@ -26,7 +26,7 @@ class ConfigError(ValueError):
 class DemonstrationConfig:
     """Demonstrations of the scripted expert."""
 
-    episodes: int = 28
+    episodes: int = 60
     """Successful episodes wanted."""
     noise: float = 0.03
     """Standard deviation of the disturbance of dx, dy, dz, as a share of their range."""
@@ -36,8 +36,12 @@ class DemonstrationConfig:
 class SftConfig:
     """Imitation."""
 
-    steps: int = 400
-    """Optimiser steps."""
+    steps: int = 600
+    """Optimiser steps at most."""
+    check_every: int = 50
+    """Steps between greedy validations."""
+    enough: float = 0.45
+    """Greedy validation success at which imitation has done its part: RL needs a start, and does the rest better."""
     batch: int = 64
     """Observations a step."""
     learning_rate: float = 1.5e-3
@@ -61,7 +65,7 @@ class RlConfig:
     validate_every: int = 10
     """Updates between greedy validations."""
     validation_episodes: int = 200
-    """Episodes of a validation, from the part of the training range that nothing trains on."""
+    """Episodes of a validation (of SFT, too), from the part of the training range that nothing trains on."""
     stop_at: float = 0.98
     """Greedy validation success at which to stop."""
     min_start: float = 0.03
@@ -107,6 +111,7 @@ class TrainConfig:
             (self.envs_per_worker >= 1, "envs_per_worker must be at least 1"),
             (self.demonstrations.episodes >= 1, "demonstrations.episodes must be at least 1"),
             (self.sft.steps >= 1 and self.sft.batch >= 1, "sft.steps and sft.batch must be at least 1"),
+            (self.sft.check_every >= 1, "sft.check_every must be at least 1"),
             (self.rl.advantage in ADVANTAGES, f"rl.advantage must be one of {sorted(ADVANTAGES)}"),
             (self.rl.sampling.groups >= 1, "rl.sampling.groups must be at least 1"),
             (self.rl.sampling.group_size >= 2, "rl.sampling.group_size must be at least 2: a group is compared"),

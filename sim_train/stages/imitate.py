@@ -121,19 +121,26 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
     if state and state.values["fingerprint"] == run.config.fingerprint("sft"):
         learner.restore(state)
     metrics.keep(learner.step // _LOG_EVERY)
+    config = run.config.sft
+    episodes = run.config.rl.validation_episodes
     started = time.monotonic()
-    with Stage("sft", run.config.sft.steps, run.console) as stage:
-        while learner.step < run.config.sft.steps:
+    enough = False
+    with Stage("sft", config.steps, run.console) as stage:
+        while learner.step < config.steps and not enough:
             if run.stop.requested:
                 save_state(run.state("sft"), learner.state())
                 raise InterruptedRunError(f"SFT stopped at step {learner.step}")
             report = learner.advance()
-            stage.advance(learner.step, f"excess {report.excess_nats:.3f} nats, {report.target_error_mm:.0f} mm")
+            note = f"excess {report.excess_nats:.3f} nats, target {report.target_error_mm:.0f} mm off"
+            stage.advance(learner.step, note)
             if learner.step % _LOG_EVERY == 0:
                 metrics.write({"step": learner.step, **dataclasses.asdict(report)})
+            if learner.step % config.check_every == 0:
+                success = validate(run.pool, learner.policy, 0, episodes)
+                stage.say(f"step {learner.step}, {note}, greedy {success}")
+                enough = success.rate >= config.enough
         seconds = time.monotonic() - started
         policy = learner.policy.eval()
-        episodes = run.config.rl.validation_episodes
         greedy = validate(run.pool, policy, 0, episodes)
         sampled = validate(run.pool, policy, 0, episodes, run.config.rl.update.temperature)
         record = {
@@ -141,6 +148,7 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
             "config": dataclasses.asdict(run.config),
             "demonstrations": len(demonstrations),
             "seconds": seconds,
+            "steps": learner.step,
             "validation": {"greedy": greedy.to_plain(), "sampled": sampled.to_plain()},
             "curve": metrics.read(),
         }
