@@ -26,7 +26,7 @@ class ConfigError(ValueError):
 class DemonstrationConfig:
     """Demonstrations of the scripted expert."""
 
-    episodes: int = 60
+    episodes: int = 100
     """Successful episodes wanted."""
     noise: float = 0.03
     """Standard deviation of the disturbance of dx, dy, dz, as a share of their range."""
@@ -36,11 +36,11 @@ class DemonstrationConfig:
 class SftConfig:
     """Imitation."""
 
-    steps: int = 600
+    steps: int = 1200
     """Optimiser steps at most."""
-    check_every: int = 50
+    check_every: int = 25
     """Steps between greedy validations."""
-    enough: float = 0.45
+    enough: float = 0.4
     """Greedy validation success at which imitation has done its part: RL needs a start, and does the rest better."""
     batch: int = 64
     """Observations a step."""
