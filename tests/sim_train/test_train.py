@@ -32,7 +32,7 @@ def settings(root, **changes):
         "envs_per_worker": 8,
         "model": dataclasses.asdict(TINY),
         "demonstrations": {"episodes": 6},
-        "sft": {"steps": 30, "batch": 8},
+        "sft": {"steps": 30, "batch": 8, "enough": 2.0},
         "rl": {
             "sampling": {"groups": 4, "group_size": 4},
             "update": {"learning_rate": 2e-3, "minibatches": 2, "temperature": 2.0},
@@ -102,7 +102,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path, monke
 
 
 def test_rl_changes_the_weights_and_says_why_it_stopped(tmp_path):
-    run(settings(tmp_path))
+    run(settings(tmp_path, sft={"steps": 30, "batch": 8, "check_every": 10, "enough": 0.0}))
     sft, rl = weights(tmp_path / "sft"), weights(tmp_path / "rl")
     assert any((sft[name] != rl[name]).any() for name in sft)
     record = read_manifest(tmp_path / "rl")["record"]
@@ -110,7 +110,9 @@ def test_rl_changes_the_weights_and_says_why_it_stopped(tmp_path):
     low, high = record["validation"]["greedy"]["success_ci95"]
     assert low <= record["validation"]["greedy"]["success"] <= high
     assert record["config"]["seed"] == 0
-    assert read_manifest(tmp_path / "sft")["record"]["demonstrations"] == 6
+    imitation = read_manifest(tmp_path / "sft")["record"]
+    assert imitation["demonstrations"] == 6
+    assert imitation["steps"] == 10  # a start that is good enough ends imitation
 
 
 def test_rl_does_not_start_from_next_to_nothing(tmp_path):
