@@ -40,7 +40,7 @@ class SftConfig:
     """Optimiser steps at most."""
     check_every: int = 25
     """Steps between greedy validations."""
-    enough: float = 0.4
+    enough: float = 0.35
     """Greedy validation success at which imitation has done its part: RL needs a start, and does the rest better."""
     batch: int = 64
     """Observations a step."""
@@ -67,7 +67,7 @@ class RlConfig:
     validation_episodes: int = 200
     """Episodes of a validation (of SFT, too), from the part of the training range that nothing trains on."""
     stop_at: float = 0.98
-    """Greedy validation success at which to stop."""
+    """Greedy validation success at which to stop, reached twice in a row: one good draw proves little."""
     min_start: float = 0.03
     """Sampled success below which RL refuses to start."""
     max_updates: int = 1000

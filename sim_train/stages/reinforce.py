@@ -57,6 +57,7 @@ class Reinforcement:
         self._faults = 0
         self.carried: Trajectories | None = None
         self.best: tuple[float, int] = (-1.0, 0)
+        self.validated = -1.0  # greedy success at the check before
         self.best_arrays = policy_arrays(policy, "best.")
 
     def _play(self, groups: int) -> Trajectories:
@@ -139,6 +140,7 @@ class Reinforcement:
             "seeds_used": self.seeds.used,
             "rng": self.rng.bit_generator.state,
             "best": list(self.best),
+            "validated": self.validated,
             "optimizer_steps": self.updater.steps,
         }
         arrays = {**policy_arrays(self.policy), **self.best_arrays, **optimizer_arrays(self.updater.optimizer)}
@@ -157,6 +159,7 @@ class Reinforcement:
         self.seeds.used = values["seeds_used"]
         self.rng.bit_generator.state = values["rng"]
         self.best = (values["best"][0], values["best"][1])
+        self.validated = values["validated"]
         self.best_arrays = {name: array for name, array in arrays.items() if name.startswith("best.")}
         carried = {n.removeprefix("carried."): a for n, a in arrays.items() if n.startswith("carried.")}
         self.carried = Trajectories.from_arrays(carried) if carried else None
@@ -194,8 +197,9 @@ def reinforce(run: Run) -> None:
                 result = learner.check()
                 record["greedy_success"] = result.rate
                 stage.say(f"{learner.seconds / 60:.1f} min, {note}, greedy {result}")
-                if result.rate >= config.stop_at:
-                    reason = f"greedy validation success reached {config.stop_at:.0%}"
+                if min(result.rate, learner.validated) >= config.stop_at:
+                    reason = f"greedy validation success was {config.stop_at:.0%} or more twice in a row"
+                learner.validated = result.rate
             metrics.write(record)
             stage.advance(learner.seconds / 60, note)
             if over and not reason:
