@@ -162,7 +162,7 @@ def test_chunks_are_refused_with_the_reason_and_change_nothing():
 
 
 def test_waypoints_slightly_outside_are_clamped_and_counted():
-    arm = Arm(HOME_POSITION + joint(4, 0.4)).to_policy()
+    arm = Arm(HOME_POSITION + joint(4, LIMITS.upper[4] - 0.05 - HOME_POSITION[4])).to_policy()
     arm.send(joint(4, LIMITS.upper[4] + 0.05 - arm.position[4]))
     arm.tick(59)
     assert arm.position[4] == pytest.approx(LIMITS.upper[4])
