@@ -75,6 +75,7 @@ def figures(inputs: Inputs, control: ControlFigures, wall_s: float) -> dict[str,
             "success_ci95": inputs.sft["success_ci95"],
             "episodes": inputs.sft["episodes"],
             "demonstrations": inputs.sft_record["config"]["demonstrations"]["episodes"],
+            "enough": inputs.sft_record["config"]["sft"]["enough"],
         },
         "rl": {
             "success": inputs.rl["success"],
