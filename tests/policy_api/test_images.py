@@ -1,4 +1,4 @@
-import pickle
+import pickle  # only to make bytes that must be refused
 import struct
 import zlib
 
