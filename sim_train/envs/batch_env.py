@@ -14,7 +14,7 @@ from motion_control.limiter import Limiter, LimiterState, setpoints
 from motion_control.limits import MotionLimits
 from motion_control.schedule import MAX_START_DISTANCE_RAD, interpolate, start_distance
 from numpy.typing import NDArray
-from piper_description import HOME_POSITION, R_BASE_TOOL_HOME, tcp_pose
+from piper_description import HOME_POSITION, JOINT_NAMES, R_BASE_TOOL_HOME, tcp_pose
 from policy_api.images import decode_jpeg, encode_jpeg, to_network_input
 from policy_api.schema import CameraSpec, PolicySpec
 
@@ -36,7 +36,9 @@ class Observations:
     images: dict[str, NDArray[np.uint8]]
     """Camera name -> (n, S, S, 3) RGB."""
     state: NDArray[np.float32]
-    """(n, 7 * arms) measured joints, rad, and gripper opening, m, of one arm after the other."""
+    """(n, 7 * arms) measured joints, rad, and gripper opening, m, of one arm after the other; if the contract's state
+    is privileged also (n, 3) for each of its bodies: where it is, m, frame of the first arm's base, cut off at the
+    contract's limits."""
     instructions: list[str]
     target_position: NDArray[np.float32]
     """(n, 3) m, base frame: where the named body is. Privileged: for auxiliary losses and scripts, never for acting."""
@@ -87,6 +89,9 @@ class BatchEnv:
         self._limiter = Limiter(MotionLimits.default(), CONTROL_DT_S)
         self._judge = Judge(num_envs, round(self.task.hold_s / CONTROL_DT_S), self.task.manner)
         self._arms = len(self.task.scene().arms)
+        told = self.spec.state[len(JOINT_NAMES) * self._arms :]
+        self._told = [field.name.removesuffix("_x") for field in told[::3]]
+        self._told_within = (np.array([f.lower for f in told]), np.array([f.upper for f in told]))
         self._home = np.tile(HOME_POSITION, (self._arms, 1))
         self._command = LimiterState.at_rest(np.tile(HOME_POSITION, (num_envs, self._arms, 1)))
         self._episodes: list[Episode | None] = [None] * num_envs
@@ -162,10 +167,12 @@ class BatchEnv:
         return self._judge.manner(index)
 
     def render_video_frame(self, index: int, ticks_ago: int = 0) -> NDArray[np.uint8]:
-        """A picture of world `index` by the first camera at `video_size`, (height, width, 3) RGB."""
+        """A picture of world `index` by the first camera (the scene's where the contract has none) at `video_size`,
+        (height, width, 3) RGB."""
         if self._video_size is None:
             raise ValueError("this environment was made without video_size; pass it to BatchEnv")
-        return self._engine.picture(index, self.spec.cameras[0].name, self._video_size, ticks_ago)
+        camera = self.spec.cameras[0] if self.spec.cameras else self.episode(index).scene.cameras[0]
+        return self._engine.picture(index, camera.name, self._video_size, ticks_ago)
 
     def render_last_chunk(self, index: int, every_s: float) -> list[NDArray[np.uint8]]:
         """World `index` during the chunk played last, a picture every `every_s` seconds, like `render_video_frame`."""
@@ -216,10 +223,14 @@ class BatchEnv:
             actuation = self.episode(row).actuation
             if actuation is not None:
                 measured[i] = actuation.measured(measured[i])
+        state = measured.reshape(len(rows), -1)
+        if self._told:
+            places = np.concatenate([states.position(body) - states.bases[:, 0] for body in self._told], axis=-1)
+            state = np.concatenate([state, np.clip(places, *self._told_within)], axis=-1)
         targets = [states.pose[self.episode(row).layout.target][i, :3] for i, row in enumerate(rows)]
         return Observations(
             images=images,
-            state=measured.reshape(len(rows), -1).astype(np.float32),
+            state=state.astype(np.float32),
             instructions=[self.episode(row).layout.instruction for row in rows],
             target_position=np.stack(targets).astype(np.float32),
         )

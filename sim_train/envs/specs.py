@@ -12,12 +12,20 @@ from sim_train.worlds.tasks import make_task
 MAX_STEP_M: Final = STEP_LIMIT_M
 
 
-def task_spec(task: str | Task, cameras: Sequence[str] = ("front",), image_size: int = 64) -> PolicySpec:
+_NEAR_M: Final = 1.0
+"""Places of bodies are told up to this distance from the arm's base, along each axis."""
+
+
+def task_spec(
+    task: str | Task, cameras: Sequence[str] = ("front",), image_size: int = 64, privileged: bool = False
+) -> PolicySpec:
     """The contract for policies of `task`: cameras, joint positions, TCP displacements in chunks of four steps.
 
     The network sees `image_size` x `image_size` pixels of each of `cameras`, which stream 320 x 240, or 640 x 480 where
     the network sees more than 240. With two arms, the fields of each bear its name in front and one arm's follow the
-    other's. Raises ValueError for an unknown camera, InvalidSpec for sizes outside 8..480.
+    other's. A `privileged` state also has the places of the task's bodies (m, frame of the first arm's base), for
+    baselines that see no pictures: with it `cameras` may be empty.
+    Raises ValueError for an unknown camera, InvalidSpec for sizes outside 8..480.
     """
     made = make_task(task) if isinstance(task, str) else task
     known = [camera.name for camera in made.scene().cameras]
@@ -26,12 +34,14 @@ def task_spec(task: str | Task, cameras: Sequence[str] = ("front",), image_size:
     width, height = (320, 240) if image_size <= 240 else (640, 480)
     names = [arm.name for arm in made.scene().arms]
     units = ("rad",) * 6 + ("m",)
+    bodies = [body.name for body in made.scene().bodies if body.slide is None] if privileged else []
     limits = list(zip(JOINT_NAMES, units, JOINT_LIMITS.lower, JOINT_LIMITS.upper, strict=True))
     spec = PolicySpec(
         model="token_vla",
         cameras=tuple(CameraSpec(name, width, height, input_size=image_size, jpeg_quality=90) for name in cameras),
-        state=tuple(
-            FieldSpec(arm + n, unit, float(low), float(high)) for arm in names for n, unit, low, high in limits
+        state=(
+            *(FieldSpec(arm + n, unit, float(low), float(high)) for arm in names for n, unit, low, high in limits),
+            *(FieldSpec(f"{body}_{axis}", "m", -_NEAR_M, _NEAR_M) for body in bodies for axis in "xyz"),
         ),
         action_space="ee_delta_position",
         action=tuple(

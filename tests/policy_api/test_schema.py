@@ -102,6 +102,33 @@ def test_state_is_in_the_order_of_the_robot(spec):
         replace(spec, state=spec.state[::-1]).validate()
 
 
+def places(*bodies):
+    return tuple(FieldSpec(f"{body}_{axis}", "m", -1.0, 1.0) for body in bodies for axis in "xyz")
+
+
+def test_only_a_state_that_knows_places_makes_cameras_needless(spec):
+    blind = replace(spec, cameras=(), state=spec.state + places("red", "blue"))
+    assert PolicySpec.from_json(blind.to_json()) == blind
+    replace(blind, cameras=spec.cameras).validate()
+    with pytest.raises(InvalidSpec, match="cameras: none"):
+        replace(spec, cameras=()).validate()
+
+
+@pytest.mark.parametrize(
+    ("beyond", "names"),
+    [
+        (places("red")[:2], "state: fields are .*'red_z'"),
+        (places("red")[::-1], "state: fields are"),
+        (places("red", "red"), "state: fields are"),
+        ((replace(places("red")[0], unit="rad"), *places("red")[1:]), r"state\[7\].unit: got 'rad'"),
+        ((*places("red")[:2], replace(places("red")[2], lower=1.0)), r"state\[9\].lower"),
+    ],
+)
+def test_places_of_bodies_are_whole_and_in_metres(spec, beyond, names):
+    with pytest.raises(InvalidSpec, match=names):
+        replace(spec, state=spec.state + beyond).validate()
+
+
 def test_first_difference_names_the_first_field(spec):
     assert first_difference(spec, spec) is None
     other = replace(spec, cameras=(spec.cameras[0], replace(spec.cameras[1], jpeg_quality=70)), dt_s=0.2)

@@ -10,7 +10,7 @@ from motion_control.limits import MotionLimits
 from motion_control.schedule import Chunk, ChunkSchedule
 from piper_description import HOME_POSITION, R_BASE_TOOL_HOME
 
-from sim_train.envs import BatchEnv
+from sim_train.envs import BatchEnv, task_spec
 from sim_train.worlds import make_world, seeds
 
 
@@ -117,3 +117,23 @@ def test_a_chunk_that_the_driver_would_refuse_moves_nothing(env, monkeypatch):
     monkeypatch.undo()
     assert np.abs(env.step(down).observations.state - before)[:, :6].max() > 0.1
     assert not env.step(still).fault.any()
+
+
+def test_a_privileged_state_tells_where_bodies_are_and_needs_no_camera():
+    spec = task_spec("pick_cube", cameras=(), privileged=True)
+    names = [field.name for field in spec.state[7:]]
+    assert names == ["red_x", "red_y", "red_z", "blue_x", "blue_y", "blue_z"]
+    env = BatchEnv("pick_cube", 3, video_size=(32, 24), spec=spec)
+    seen = env.reset([7, 8, 9])
+    assert seen.images == {} and seen.state.shape == (3, 13) and seen.state.dtype == np.float32
+    for row in range(3):
+        poses = env.episode(row).layout.poses
+        np.testing.assert_allclose(seen.state[row, 7:10], poses["red"][:3], atol=1e-3)
+        np.testing.assert_allclose(seen.state[row, 10:], poses["blue"][:3], atol=1e-3)
+        target = 7 if env.episode(row).layout.target == "red" else 10
+        np.testing.assert_array_equal(seen.state[row, target : target + 3], seen.target_position[row])
+    for _ in range(5):
+        seen = env.step(env.expert_actions()).observations
+    assert seen.state[:, [9, 12]].max() > 0.03  # the lifted cube
+    assert env.render_video_frame(0).shape == (24, 32, 3)
+    env.close()

@@ -49,8 +49,10 @@ class CameraSpec:
 class PolicySpec:
     """The contract between a policy and whoever runs it.
 
+    cameras: at least one, unless the state is privileged.
     state: joint1..joint6 (rad) and gripper (m of opening), in that order; with two arms "left_joint1".. and then
-        "right_joint1".., and the action's fields likewise.
+        "right_joint1".., and the action's fields likewise. Where the state is privileged, behind them the places of
+        bodies, "<body>_x", "<body>_y", "<body>_z" (m, frame of the first arm's base).
     action: the fields that `action_space` prescribes; for "ee_delta_position" dx, dy, dz (m, base frame,
         relative to the commanded TCP position of the step before) and gripper (m of opening, absolute).
     A chunk has `horizon` steps of `dt_s` seconds and holds its last waypoint for `settle_s` seconds.
@@ -116,7 +118,7 @@ class EncodedImage:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What the policy is shown: `state` (7,) float32 (rad, m), one encoded frame a camera, the instruction.
+    """What the policy is shown: `state` (fields,) float32 (rad, m), one encoded frame a camera, the instruction.
 
     `stamp_ns` is the robot's clock, `step` the index of the control step at which it was taken.
     """

@@ -20,6 +20,10 @@ ACTION_SPACES = {"ee_delta_position": {"dx": "m", "dy": "m", "dz": "m", "gripper
 TWO_ARMS = ("left_", "right_")
 """What stands before every field's name where there are two arms; the left one's come first."""
 
+BODY_AXES = ("x", "y", "z")
+"""Behind the joints a state may have the places of bodies, "<body>_x" to "<body>_z" in m: privileged, known only in
+simulation."""
+
 FIRMWARE_ZEROS = ("current", "legacy")
 MAX_IMAGE_SIDE = 4096
 MAX_HORIZON = 1000
@@ -32,11 +36,12 @@ def check_spec(spec: "PolicySpec") -> None:
     for name in ("model", "task"):
         if not getattr(spec, name).strip():
             raise InvalidSpec(f"{name}: empty; name it")
-    two_arms = len(spec.state) > len(STATE_UNITS)
-    _check_fields("state", spec.state, _of_arms(STATE_UNITS, two_arms))
+    two_arms = bool(spec.state) and spec.state[0].name.startswith(TWO_ARMS[0])
+    joints = _of_arms(STATE_UNITS, two_arms)
+    _check_fields("state", spec.state, joints | _of_bodies(spec.state[len(joints) :]))
     _check_fields("action", spec.action, _of_arms(ACTION_SPACES[spec.action_space], two_arms))
-    if not spec.cameras:
-        raise InvalidSpec("cameras: none; a policy needs at least one")
+    if not spec.cameras and len(spec.state) == len(joints):
+        raise InvalidSpec("cameras: none; a policy that is not told where bodies are needs at least one")
     for i, camera in enumerate(spec.cameras):
         _check_camera(f"cameras[{i}]", camera)
         if camera.name in {other.name for other in spec.cameras[:i]}:
@@ -48,6 +53,12 @@ def check_spec(spec: "PolicySpec") -> None:
 
 def _of_arms(units: dict[str, str], two_arms: bool) -> dict[str, str]:
     return {arm + name: unit for arm in TWO_ARMS for name, unit in units.items()} if two_arms else units
+
+
+def _of_bodies(fields: "Sequence[FieldSpec]") -> dict[str, str]:
+    """Name -> unit that fields behind the joints must have, judged by the first of every three."""
+    bodies = [field.name.removesuffix("_" + BODY_AXES[0]) for field in fields[:: len(BODY_AXES)]]
+    return {f"{body}_{axis}": "m" for body in bodies for axis in BODY_AXES}
 
 
 def _check_fields(path: str, fields: "Sequence[FieldSpec]", units: dict[str, str]) -> None:
