@@ -25,7 +25,8 @@ from sim_train.envs.settings import make_environment
 from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
 from sim_train.stages.demonstrate import demonstrate
 from sim_train.stages.imitate import imitate
-from sim_train.stages.reinforce import StartRateError, reinforce
+from sim_train.stages.learner import StartRateError
+from sim_train.stages.reinforce import reinforce
 from sim_train.stages.run import InterruptedRunError, Run
 
 INTERRUPTED = 130

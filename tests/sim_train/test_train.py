@@ -18,7 +18,7 @@ from sim_train.checkpoint import load_policy, read_manifest
 from sim_train.config import ConfigError, from_plain
 from sim_train.stages import demonstrate, imitate
 from sim_train.stages.imitate import Imitation
-from sim_train.stages.reinforce import Reinforcement, StartRateError
+from sim_train.stages.learner import Reinforcement, StartRateError
 from sim_train.stages.run import InterruptedRunError
 from sim_train.stages.seeds import VALIDATION, TrainingSeeds, validation_seeds
 from sim_train.worlds.seeds import EVALUATION, LAB, TRAIN

@@ -17,7 +17,7 @@ from sim_train.policies.token_vla import TokenVla
 from sim_train.rollouts.episodes import Job, play_episodes
 from sim_train.rollouts.players import ExpertPlayer, PolicyPlayer
 from sim_train.rollouts.pool import PlayReport
-from sim_train.stages.reinforce import Reinforcement
+from sim_train.stages.learner import Reinforcement
 from sim_train.stages.run import Run
 
 

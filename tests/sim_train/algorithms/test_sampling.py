@@ -5,7 +5,8 @@ import pytest
 
 from sim_train.algorithms.sampling import SamplingConfig, acceptance, draw, draw_all, mixed_groups
 from sim_train.rollouts.trajectories import Trajectories
-from sim_train.stages.reinforce import StartRateError
+from sim_train.stages.learner import StartRateError
+from sim_train.stages.learner_state import learner_state, restore_learner
 
 SIZE = 4
 
@@ -157,7 +158,7 @@ def test_a_stage_carries_its_surplus_through_a_saved_state(reinforcement):
     learner.advance()
     assert len(learner.carried) >= 8 and (learner.carried.version == 0).all()
     back = reinforcement(margin=0.04, sampling={"groups": 3, "group_size": 8})
-    back.restore(learner.state())
+    restore_learner(back, learner_state(learner))
     assert back.carried.arrays().keys() == learner.carried.arrays().keys()
     assert back.advance()["carried"] == len(learner.carried) // 8
 

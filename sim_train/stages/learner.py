@@ -1,0 +1,139 @@
+"""One update of reinforcement: sample, compare, learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+
+from sim_train.algorithms.advantages import group_advantages
+from sim_train.algorithms.ppo import PpoUpdater
+from sim_train.algorithms.sampling import Sample, acceptance, draw, draw_all
+from sim_train.algorithms.updater import UpdateReport
+from sim_train.policies.token_vla import TokenVla
+from sim_train.reports.diagnostics import group_interval
+from sim_train.resume import policy_arrays
+from sim_train.rollouts.episodes import Job
+from sim_train.rollouts.trajectories import Trajectories
+from sim_train.rollouts.worker import PolicyTask
+from sim_train.stages.run import Run
+from sim_train.stages.seeds import TrainingSeeds
+from sim_train.stages.updaters import updater_of
+from sim_train.stages.validate import SuccessRate, validate
+
+RL_SEEDS_FROM = 100_000
+"""Training seeds before this are left to demonstrations."""
+_START_GUESS = 0.3  # sampled success that the first wave is sized for
+
+
+class StartRateError(RuntimeError):
+    """The policy succeeds too seldom for RL to learn from."""
+
+
+class Reinforcement:
+    """Improves a policy update by update."""
+
+    def __init__(self, run: Run, policy: TokenVla) -> None:
+        self.run = run
+        self.config = run.config.rl
+        self.policy = policy.train()
+        self.updater = updater_of(run, policy)
+        self.seeds = TrainingSeeds(run.config.seed, RL_SEEDS_FROM)
+        self.rng = np.random.default_rng(run.config.seed)
+        self.version = 0
+        self.episodes = 0
+        self.seconds = 0.0
+        self.acceptance = acceptance(_START_GUESS, self.config.sampling.group_size)
+        self._faults = self._restarts = 0
+        self._group_rates: list[float] = []
+        self.carried: Trajectories | None = None
+        self.best: tuple[float, int] = (-1.0, 0)
+        self.validated = -1.0  # greedy success at the check before
+        self.best_arrays = policy_arrays(policy, "best.")
+
+    def _play(self, groups: int) -> Trajectories:
+        size = self.config.sampling.group_size
+        seeds = self.seeds.take(groups)
+        jobs = [Job(self.episodes // size + i, seed, size) for i, seed in enumerate(seeds)]
+        task = PolicyTask(self.config.update.temperature)
+        played, report = self.run.pool.play(jobs, task, seed=self.seeds.used)
+        self._faults += report.faults
+        self._restarts += report.restarts
+        self._group_rates += played.success.reshape(-1, size).mean(axis=1).tolist()
+        self.episodes += len(played)
+        return played
+
+    def advance(self) -> dict[str, Any]:
+        """One update: sample, learn; returns what happened.
+
+        Raises:
+            StartRateError: at the first update, sampled success is too low to learn from.
+        """
+        started = time.monotonic()
+        self._faults = self._restarts = 0
+        self._group_rates = []
+        self.run.pool.set_policy(self.policy, self.version)
+        if isinstance(self.updater, PpoUpdater):
+            sample = draw_all(self._play, self.config.sampling)
+        else:
+            sample = draw(self._play, self.config.sampling, self.carried, self.version, self.acceptance)
+        sampled = time.monotonic()
+        if self.version == 0 and sample.success < self.config.min_start:
+            raise StartRateError(
+                f"sampled success is {sample.success:.1%} of {self.episodes} episodes, below "
+                f"{self.config.min_start:.0%}: almost every group would fail as a whole and teach nothing. Give SFT "
+                "more demonstrations (demonstrations.episodes) or steps (sft.steps), or begin with an easier task"
+            )
+        record = self._describe(sample)
+        self.carried = sample.surplus
+        if sample.groups:
+            rate = sample.mixed / sample.groups
+            self.acceptance = 0.7 * self.acceptance + 0.3 * rate
+        if sample.trajectories is not None:
+            report = self._learn(sample.trajectories)
+            record |= {name: _finite(value) for name, value in dataclasses.asdict(report).items()}
+            record["staleness"] = float((self.version - sample.trajectories.version).mean())
+        self.version += 1
+        now = time.monotonic()
+        self.seconds += now - started
+        return {
+            "update": self.version,
+            "episodes": self.episodes,
+            "seconds": self.seconds,
+            **record,
+            "rollout_s": sampled - started,
+            "update_s": now - sampled,
+        }
+
+    def _learn(self, played: Trajectories) -> UpdateReport:
+        if isinstance(self.updater, PpoUpdater):
+            return self.updater.improve(played, self.version, self.rng)
+        advantages = group_advantages(played.success, self.config.sampling.group_size, self.config.advantage)
+        return self.updater.update(played, advantages, self.version, self.rng)
+
+    def _describe(self, sample: Sample) -> dict[str, Any]:
+        plain: dict[str, Any] = {"faults": self._faults, "restarts": self._restarts}
+        for name in (f.name for f in dataclasses.fields(sample)):
+            value = getattr(sample, name)
+            if isinstance(value, (int, float)):
+                plain[name] = _finite(value)
+        if self._group_rates:
+            plain["success_ci95"] = list(group_interval(self._group_rates, self.config.sampling.group_size))
+        return plain
+
+    def check(self) -> SuccessRate:
+        """Greedy validation; remembers the weights if they are the best so far."""
+        started = time.monotonic()
+        result = validate(self.run.pool, self.policy, self.version, self.config.validation_episodes)
+        if result.rate >= self.best[0]:
+            self.best = (result.rate, self.version)
+            self.best_arrays = policy_arrays(self.policy, "best.")
+        self.seconds += time.monotonic() - started
+        return result
+
+
+def _finite(value: float | None) -> float | None:
+    """As it is, or None if it is NaN or infinite, which JSON does not know."""
+    return value if value is not None and np.isfinite(value) else None

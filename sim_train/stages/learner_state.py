@@ -1,0 +1,52 @@
+"""Reinforcement's half-done state: all that the learner needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+from sim_train.algorithms.ppo import PpoUpdater
+from sim_train.resume import StageState, optimizer_arrays, policy_arrays, restore_optimizer, restore_policy
+from sim_train.rollouts.trajectories import Trajectories
+from sim_train.stages.learner import Reinforcement
+
+
+def learner_state(learner: Reinforcement) -> StageState:
+    """Everything to go on from here."""
+    values = {
+        "fingerprint": learner.run.config.fingerprint("rl"),
+        "start": learner.policy.revision,
+        "version": learner.version,
+        "episodes": learner.episodes,
+        "seconds": learner.seconds,
+        "acceptance": learner.acceptance,
+        "seeds_used": learner.seeds.used,
+        "rng": learner.rng.bit_generator.state,
+        "best": list(learner.best),
+        "validated": learner.validated,
+        "optimizer_steps": learner.updater.steps,
+        "skipped_in_a_row": learner.updater.skipped_in_a_row,
+    }
+    arrays = {**policy_arrays(learner.policy), **learner.best_arrays, **optimizer_arrays(learner.updater.optimizer)}
+    if isinstance(learner.updater, PpoUpdater):
+        arrays |= policy_arrays(learner.updater.critic, "critic.")
+    if learner.carried is not None:
+        arrays |= {"carried." + name: array for name, array in learner.carried.arrays().items()}
+    return StageState(values, arrays)
+
+
+def restore_learner(learner: Reinforcement, state: StageState) -> None:
+    """Let a new learner go on from a saved state."""
+    values, arrays = state.values, state.arrays
+    restore_policy(learner.policy, arrays)
+    restore_optimizer(learner.updater.optimizer, arrays)
+    if isinstance(learner.updater, PpoUpdater):
+        restore_policy(learner.updater.critic, arrays, "critic.")
+    learner.updater.steps = values["optimizer_steps"]
+    learner.updater.skipped_in_a_row = values["skipped_in_a_row"]
+    learner.version, learner.episodes = values["version"], values["episodes"]
+    learner.seconds, learner.acceptance = values["seconds"], values["acceptance"]
+    learner.seeds.used = values["seeds_used"]
+    learner.rng.bit_generator.state = values["rng"]
+    learner.best = (values["best"][0], values["best"][1])
+    learner.validated = values["validated"]
+    learner.best_arrays = {name: array for name, array in arrays.items() if name.startswith("best.")}
+    carried = {n.removeprefix("carried."): a for n, a in arrays.items() if n.startswith("carried.")}
+    learner.carried = Trajectories.from_arrays(carried) if carried else None

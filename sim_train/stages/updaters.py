@@ -1,0 +1,35 @@
+"""Which updater a run's configuration asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sim_train.algorithms.anchor import Anchor
+from sim_train.algorithms.critic import NoTrunkError
+from sim_train.algorithms.ppo import PpoUpdater
+from sim_train.algorithms.updater import Updater
+from sim_train.config import ConfigError
+from sim_train.policies.token_vla import TokenVla
+from sim_train.stages.run import Run
+
+
+def updater_of(run: Run, policy: TokenVla) -> Updater:
+    """The updater that the configuration asks for.
+
+    Raises:
+        ConfigError: the policy's kind cannot be trained so.
+        DatasetError: there are no demonstrations to anchor the policy at.
+    """
+    config = run.config.rl
+    anchor = None
+    if config.anchor.weight:
+        if not isinstance(policy, TokenVla):
+            raise ConfigError(f"rl.anchor.weight must be 0 for {type(policy).__name__}: only token_vla can be anchored")
+        shown = Path(config.anchor.demonstrations or run.root / "demonstrations")
+        anchor = Anchor.load(shown, policy, config.anchor, run.config.sft.loss)
+    if config.algorithm == "ppo":
+        try:
+            return PpoUpdater(policy, config.update, config.ppo, run.threads, run.config.seed, anchor)
+        except NoTrunkError as error:
+            raise ConfigError(str(error)) from error
+    return Updater(policy, config.update, run.threads, anchor)
