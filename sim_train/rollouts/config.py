@@ -91,7 +91,7 @@ class RolloutConfig:
             ),
             (
                 self.inference_device == "cpu" or self.inference == "shared",
-                "rollout.inference_device=cuda needs rollout.inference=shared: workers that infer themselves use the CPU",
+                "rollout.inference_device=cuda needs rollout.inference=shared: workers of their own use the CPU",
             ),
             (self.timeout_s > 0, "rollout.timeout_s must be above 0 seconds"),
             (
