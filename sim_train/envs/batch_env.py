@@ -67,14 +67,15 @@ class BatchEnv:
         num_envs: int,
         physics_threads: int = 1,
         video_size: tuple[int, int] | None = None,
-        engine: str = "mujoco",
+        engine: str | Engine = "mujoco",
         draw: Callable[[Task, int], Episode] = nominal_episode,
         cameras: Sequence[str] | None = None,
         spec: PolicySpec | None = None,
     ) -> None:
-        """`video_size` (width, height): size of `render_video_frame`, if it will be called. `draw` makes the episode of
-        a seed. `cameras` to render, of the contract's (default: all; none for work on states). `spec`: the contract
-        (default: `task_spec(task)`)."""
+        """`video_size` (width, height): size of `render_video_frame`, if it will be called. `engine`: one of `ENGINES`,
+        or one with at least `num_envs` worlds that several environments share. `draw` makes the episode of a seed.
+        `cameras` to render, of the contract's (default: all; none for work on states). `spec`: the contract (default:
+        `task_spec(task)`)."""
         self.task = make_task(task) if isinstance(task, str) else task
         self.spec: PolicySpec = spec or task_spec(self.task)
         self.num_envs = num_envs
@@ -83,7 +84,7 @@ class BatchEnv:
         self._video_size = video_size
         self._draw = draw
         sizes = [(camera.width, camera.height) for camera in self._cameras] + ([video_size] if video_size else [])
-        self._engine = make_engine(engine, num_envs, sizes, physics_threads)
+        self._engine = make_engine(engine, num_envs, sizes, physics_threads) if isinstance(engine, str) else engine
         self._step_ticks = round(self.spec.dt_s / CONTROL_DT_S)
         self._settle_ticks = round(self.spec.settle_s / CONTROL_DT_S)
         self._limiter = Limiter(MotionLimits.default(), CONTROL_DT_S)

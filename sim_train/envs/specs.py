@@ -1,13 +1,14 @@
-"""The contract of each task: what its policy sees and does."""
+"""The contract of a task, or of several that one policy does: what the policy sees and does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from piper_description import GRIPPER_MAX_OPENING, JOINT_LIMITS, JOINT_NAMES
-from policy_api.schema import CameraSpec, FieldSpec, PolicySpec
+from policy_api.schema import CameraSpec, FieldSpec, PolicySpec, first_difference
 
 from sim_train.worlds.task import STEP_LIMIT_M, Task
-from sim_train.worlds.tasks import make_task
+from sim_train.worlds.tasks import make_task, task_names
 
 MAX_STEP_M: Final = STEP_LIMIT_M
 
@@ -21,13 +22,28 @@ def task_spec(
 ) -> PolicySpec:
     """The contract for policies of `task`: cameras, joint positions, TCP displacements in chunks of four steps.
 
+    Several tasks that one policy does are named as in "pick_cube+push_cube".
     The network sees `image_size` x `image_size` pixels of each of `cameras`, which stream 320 x 240, or 640 x 480 where
     the network sees more than 240. With two arms, the fields of each bear its name in front and one arm's follow the
     other's. A `privileged` state also has the places of the task's bodies (m, frame of the first arm's base), for
     baselines that see no pictures: with it `cameras` may be empty.
-    Raises ValueError for an unknown camera, InvalidSpec for sizes outside 8..480.
+    Raises ValueError for an unknown task or camera, and for tasks whose contracts differ; InvalidSpec for sizes outside
+    8..480.
     """
-    made = make_task(task) if isinstance(task, str) else task
+    if isinstance(task, Task):
+        return _spec_of(task, cameras, image_size, privileged)
+    names = task_names(task)
+    first, *others = (replace(_spec_of(make_task(n), cameras, image_size, privileged), task=task) for n in names)
+    for name, other in zip(names[1:], others, strict=True):
+        if difference := first_difference(first, other):
+            raise ValueError(
+                f"one policy cannot do {names[0]!r} and {name!r}: their contracts differ ({difference}); train one for "
+                "each"
+            )
+    return first
+
+
+def _spec_of(made: Task, cameras: Sequence[str], image_size: int, privileged: bool) -> PolicySpec:
     known = [camera.name for camera in made.scene().cameras]
     if unknown := [name for name in cameras if name not in known]:
         raise ValueError(f"task {made.name!r} has no camera {unknown[0]!r}; it has {', '.join(known)}")

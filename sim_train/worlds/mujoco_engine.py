@@ -1,6 +1,7 @@
 """Many worlds in MuJoCo: a chunk's physics of all of them runs in C threads."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from sim_train.worlds.states import States
 
 Array = NDArray[np.float64]
 
+_KEPT = 8
+"""Models kept for worlds to come: tasks, or levels of difficulty, that take turns."""
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _SIZES = ("nq", "nv", "na", "nu", "nbody", "njnt", "ngeom", "nsite", "ncam", "nlight", "ntendon", "neq", "nM", "narena")
 
@@ -37,23 +40,20 @@ class _Place:
 
 
 class MujocoEngine:
-    """See `engine.Engine`. Scenes that are the same object share a model; others are compiled at `load`."""
+    """See `engine.Engine`. Scenes that are the same object share a model; a new one is compiled at `load`."""
 
     def __init__(self, worlds: int, sizes: Sequence[tuple[int, int]], threads: int = 1) -> None:
         self._sizes = sizes
         self._threads = threads
         self._places: list[_Place | None] = [None] * worlds
-        self._shared: BuiltModel | None = None
+        self._kept: OrderedDict[int, BuiltModel] = OrderedDict()
         self._data: dict[tuple[int, ...], list[mujoco.MjData]] = {}
         self._rollout = rollout.Rollout(nthread=threads)
         self._renderer = MujocoRenderer(sizes, worlds)
 
     def load(self, row: int, scene: Scene, layout: Layout, joints: Array) -> None:
         """See `engine.Engine`."""
-        built = self._shared
-        if built is None or built.scene is not scene:
-            largest = (max((w for w, _ in self._sizes), default=64), max((h for _, h in self._sizes), default=64))
-            built = self._shared = build_model(scene, largest)
+        built = self._model_of(scene)
         model, height = built.model, scene.table.height
         fixed = {name: np.array(layout.poses[name]) for name in built.fixed}
         if fixed:
@@ -121,6 +121,16 @@ class MujocoEngine:
         """See `engine.Engine`."""
         self._rollout.close()
         self._renderer.close()
+
+    def _model_of(self, scene: Scene) -> BuiltModel:
+        key = id(scene)  # a kept model keeps its scene, so that no other one can have this number
+        if key not in self._kept:
+            largest = (max((w for w, _ in self._sizes), default=64), max((h for _, h in self._sizes), default=64))
+            self._kept[key] = build_model(scene, largest)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def _place(self, row: int) -> _Place:
         place = self._places[row]
