@@ -26,7 +26,7 @@ def make_worlds(task: str, engine: str, pixels: int, num_envs: int) -> Environme
 def rollouts(task: str, engine: str, pixels: int, episodes: int, rounds: int = 3) -> dict[str, Any]:
     """Episodes a second of one worker and of two, wall time, and the speed-up: medians of rounds that take turns."""
     make = functools.partial(make_worlds, task, engine, pixels)
-    expert = ExpertTask(256, (0.0,) * len(task_spec(task).action))
+    expert = ExpertTask((0.0,) * len(task_spec(task).action))
     with WorkerPool(make, 1, WORLDS) as one, WorkerPool(make, 2, WORLDS) as two:
         for pool in (one, two):  # warm up
             pool.play([Job(i, i, 1) for i in range(2 * WORLDS)], expert, 0)

@@ -12,9 +12,9 @@ from sim_train.algorithms.advantages import ADVANTAGES
 from sim_train.algorithms.anchor import AnchorConfig
 from sim_train.algorithms.ppo import PpoConfig
 from sim_train.algorithms.sampling import SamplingConfig
-from sim_train.algorithms.sft import SftLossConfig
 from sim_train.algorithms.updater import UpdateConfig
 from sim_train.envs.settings import WorldSettings
+from sim_train.policies.imitation import SftLossConfig
 from sim_train.policies.token_vla import TokenVlaConfig
 
 Built = TypeVar("Built")

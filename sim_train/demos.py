@@ -58,8 +58,6 @@ class DemosConfig:
     """Pixels, square, that the network sees of each camera."""
     noise: float = 0.03
     """Standard deviation of the disturbance of dx, dy, dz, as a share of their range."""
-    bins: int = 256
-    """Tokens an action dimension."""
     seed: int = 0
     """Decides which training seeds are played, and the disturbance."""
     output: str = ""
@@ -74,7 +72,6 @@ class DemosConfig:
         checks = [
             (self.n >= 1, "n must be at least 1"),
             (0 <= self.noise <= 0.5, "noise must lie in 0..0.5"),
-            (self.bins >= 2, "bins must be at least 2"),
             (self.seed >= 0, "seed must not be negative"),
             (self.workers >= 0, "workers must not be negative (0: one a core)"),
             (self.envs_per_worker >= 1, "envs_per_worker must be at least 1"),
@@ -103,7 +100,7 @@ def record_demos(config: DemosConfig, console: Console) -> DemonstrationSet:
     spec = task_spec(config.task, _names(config.cameras), config.image_size)
     randomization = randomization_from_plain(config.randomization)
     how: dict[str, Any] = {"task": config.task, "engine": config.engine, "randomization": repr(randomization)}
-    how |= {"noise": config.noise, "bins": config.bins, "seed": config.seed}
+    how |= {"noise": config.noise, "seed": config.seed}
     make = functools.partial(make_worlds, config.task, config.engine, randomization, spec)
     cores = config.workers or len(os.sched_getaffinity(0))
     stop = StopFlag()

@@ -22,7 +22,7 @@ from rich.console import Console
 from sim_train.checkpoint import CheckpointError, load_policy, read_manifest
 from sim_train.envs import task_spec
 from sim_train.envs.settings import WorldSettings, make_environment
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.reports.progress import Stage
 from sim_train.reports.video import write_video
 from sim_train.rollouts.episodes import Job
@@ -35,7 +35,12 @@ VIDEO_HZ = 20
 
 
 def evaluate(
-    policy: TokenVla, worlds: WorldSettings, seeds: Sequence[int], workers: int, envs_per_worker: int, console: Console
+    policy: StoredPolicy,
+    worlds: WorldSettings,
+    seeds: Sequence[int],
+    workers: int,
+    envs_per_worker: int,
+    console: Console,
 ) -> dict[str, Any]:
     """Greedy success of the policy on evaluation seeds, as it goes into the report.
 
@@ -70,7 +75,7 @@ def evaluate(
     }
 
 
-def film(policy: TokenVla, worlds: WorldSettings, seed: int, path: Path) -> bool:
+def film(policy: StoredPolicy, worlds: WorldSettings, seed: int, path: Path) -> bool:
     """Play one greedy episode and write it as an MP4 of the policy's own camera; returns whether it succeeded."""
     check_seeds([seed], EVALUATION, "evaluation")
     env = worlds.make(1, video_size=VIDEO_SIZE)

@@ -17,10 +17,10 @@ from policy_api.schema import first_difference
 
 from sim_train.algorithms.grpo import executed_mask
 from sim_train.algorithms.parallel import GradientThreads
-from sim_train.algorithms.sft import SftLossConfig, SftReport, sft_loss, smoothed_targets
 from sim_train.datasets.demonstrations import DemonstrationSet
 from sim_train.datasets.index import DatasetError
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.imitation import SftLossConfig, SftReport, merge_sft_reports
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.rollouts.trajectories import Trajectories
 
 
@@ -42,7 +42,7 @@ class Anchor:
     Args:
         demonstrations: what to imitate; steps that were not executed are left out.
         config: how strongly.
-        loss: how targets are smoothed. Its auxiliary loss is not used.
+        loss: of imitation. Its auxiliary part is not used.
     """
 
     def __init__(self, demonstrations: Trajectories, config: AnchorConfig, loss: SftLossConfig) -> None:
@@ -51,10 +51,10 @@ class Anchor:
         self._shown = demonstrations
         self._texts = [demonstrations.instructions[i] for i in demonstrations.trajectory]
         steps = torch.from_numpy(demonstrations.executed_steps)
-        self._mask = executed_mask(steps, *demonstrations.tokens.shape[1:]).contiguous()
+        self._mask = executed_mask(steps, *demonstrations.actions.shape[1:]).contiguous()
 
     @classmethod
-    def load(cls, directory: Path, policy: TokenVla, config: AnchorConfig, loss: SftLossConfig) -> Anchor:
+    def load(cls, directory: Path, policy: StoredPolicy, config: AnchorConfig, loss: SftLossConfig) -> Anchor:
         """An anchor at a data set on disk.
 
         Raises:
@@ -70,12 +70,12 @@ class Anchor:
 
     def add_gradient(
         self,
-        policy: TokenVla,
+        policy: StoredPolicy,
         parameters: Sequence[torch.nn.Parameter],
         threads: GradientThreads,
         rng: np.random.Generator,
     ) -> float:
-        """Add the gradient of weight * imitation loss on a random batch to `.grad`; returns the excess nats."""
+        """Add the gradient of weight * imitation loss on a random batch to `.grad`; returns that of `SftReport`."""
         rows = rng.integers(len(self._texts), size=self.config.batch)
         index = torch.from_numpy(rows)
         inputs = policy.inputs(
@@ -83,16 +83,15 @@ class Anchor:
             self._shown.state[rows],
             [self._texts[i] for i in rows],
         )
-        lower, upper = (
-            torch.tensor([getattr(field, end) for field in policy.spec.action]) for end in ("lower", "upper")
-        )
         actions = torch.from_numpy(self._shown.actions[rows])
-        targets = smoothed_targets(actions, lower, upper, policy.config.bins, self._loss.sigma)
+        draws = torch.from_numpy(rng.random((len(rows), policy.imitation_draw_size), dtype=np.float32))
         weights = self._mask[index] / self._mask[index].sum()
         place = torch.from_numpy(self._shown.target_position[rows])
 
         def loss(share: torch.Tensor) -> tuple[torch.Tensor, SftReport]:
-            value, report = sft_loss(policy, inputs[share], targets[share], weights[share], place[share], self._loss)
+            value, report = policy.imitation_loss(
+                inputs[share], actions[share], weights[share], place[share], self._loss, draws[share]
+            )
             return self.config.weight * value, report
 
         before = [parameter.grad for parameter in parameters]
@@ -100,4 +99,4 @@ class Anchor:
         for parameter, known in zip(parameters, before, strict=True):
             if known is not None:
                 parameter.grad = known if parameter.grad is None else parameter.grad + known
-        return sum(report.excess_nats for report in reports)
+        return merge_sft_reports(reports).imitation_loss

@@ -19,7 +19,7 @@ from sim_train.algorithms.gae import gae, normalised
 from sim_train.algorithms.grpo import LossReport
 from sim_train.algorithms.parallel import GradientThreads
 from sim_train.algorithms.updater import MiniBatch, UpdateConfig, Updater, UpdateReport
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.rollouts.trajectories import Trajectories
 
 _ROWS_AT_ONCE = 512  # observations of a pass without gradients
@@ -78,7 +78,7 @@ class PpoUpdater(Updater):
 
     def __init__(
         self,
-        policy: TokenVla,
+        policy: StoredPolicy,
         config: UpdateConfig,
         ppo: PpoConfig,
         threads: GradientThreads,

@@ -20,8 +20,8 @@ from sim_train.algorithms.grpo import (
     token_weights,
 )
 from sim_train.algorithms.parallel import GradientThreads
-from sim_train.policies.protocol import PolicyInputs
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
+from sim_train.policies.protocol import LogProb, PolicyInputs
 from sim_train.rollouts.trajectories import Trajectories
 
 
@@ -44,10 +44,12 @@ class UpdateConfig:
     temperature: float = 1.0
     """Of both log-probabilities; must be the one that the rollouts sampled at."""
     constant_chunks: int = 0
-    """0: the loss is the mean over each trajectory's tokens. Else each trajectory's sum is divided by the tokens of
-    this many chunks (the task's limit), so that a token weighs the same in a short and in a long episode."""
+    """0: the loss is the mean over each trajectory's ratios. Else each trajectory's sum is divided by the ratios of
+    this many chunks (the task's limit), so that one weighs the same in a short and in a long episode."""
     max_skipped: int = 8
     """Optimiser steps in a row that may be skipped because of a gradient that is not finite."""
+    entropy: float = 0.0
+    """Weight of the mean entropy of an executed number, as a bonus. 0.005 suits flows with learned noise."""
     clip: ClipConfig = field(default_factory=ClipConfig)
     """The trust region."""
 
@@ -57,42 +59,44 @@ class UpdateReport:
     """Means over the mini-batches of one update, unless said otherwise."""
 
     entropy: float
-    """Of a token before the update, nats."""
+    """Of a number of the chunk before the update, nats."""
     rollout_gap: float
-    """Largest |log-probability in the trainer - in the rollout| among fresh trajectories, before the update."""
+    """Largest |log-likelihood in the trainer - in the rollout| of a ratio (see `Policy.ratio`) among fresh
+    trajectories, before the update."""
     first_ratio_error: float
     """Largest |r - 1| in the first mini-batch, before any step; must be about 0 when all trajectories are fresh."""
     max_ratio_error: float
     """Largest |r - 1| in the last pass."""
     clip_low: float
-    """Share of tokens held by the lower clip."""
+    """Share of ratios held by the lower clip."""
     clip_high: float
-    """Share of tokens held by the upper clip."""
+    """Share of ratios held by the upper clip."""
     approx_kl: float
     """KL(old || new) estimate."""
     grad_norm: float
     """Norm of the gradient before clipping, over the steps that were taken; NaN if there was none."""
     skipped_steps: int
     """Optimiser steps that were not taken, because the gradient was not finite."""
-    anchor_nats: float | None = None
-    """Imitation loss of the anchor above its floor; None without an anchor."""
+    anchor_loss: float | None = None
+    """Imitation loss of the anchor, see `SftReport`; None without an anchor."""
 
 
 class DivergedError(RuntimeError):
     """Gradients are not finite any more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MiniBatch:
-    """Whole trajectories with C chunks, as tensors."""
+    """Whole trajectories with C chunks, as tensors. What a ratio is taken of, a number of a chunk or all executed ones
+    of it together, is called an item: (C, *I) is (C, H, A) or (C, 1, 1), see `Policy.ratio`."""
 
     rows: torch.Tensor
     """(C,) index of each chunk among those of the update."""
     inputs: PolicyInputs
-    tokens: torch.Tensor
-    """(C, H, A)."""
+    drawn: dict[str, torch.Tensor]
+    """C rows each, as in `Trajectories.drawn`."""
     rollout_log_probs: torch.Tensor
-    """(C, H, A)."""
+    """(C, *I)."""
     fresh: torch.Tensor
     """(C,) whether the present weights played it."""
     advantages: torch.Tensor
@@ -100,11 +104,11 @@ class MiniBatch:
     mask: torch.Tensor
     """(C, H, A), 1 where a step was executed."""
     weights: torch.Tensor
-    """(C, H, A) share of each token in the loss."""
+    """(C, *I) share of each item in the loss."""
 
 
 BatchLoss = Callable[[MiniBatch, torch.Tensor, torch.Tensor], tuple[torch.Tensor, LossReport]]
-"""Mini-batch, old log-probabilities (C, H, A), rows of a share -> the share's part of the loss, and a report."""
+"""Mini-batch, old log-probabilities (C, *I), rows of a share -> the share's part of the loss, and a report."""
 
 
 class Updater:
@@ -118,7 +122,7 @@ class Updater:
     """
 
     def __init__(
-        self, policy: TokenVla, config: UpdateConfig, threads: GradientThreads, anchor: Anchor | None = None
+        self, policy: StoredPolicy, config: UpdateConfig, threads: GradientThreads, anchor: Anchor | None = None
     ) -> None:
         self.policy = policy
         self.config = config
@@ -196,32 +200,49 @@ class Updater:
             approx_kl=float(np.mean([r.approx_kl for r in reports])),
             grad_norm=float(np.mean(norms)) if norms else float("nan"),
             skipped_steps=skipped,
-            anchor_nats=float(np.mean(anchored)) if anchored else None,
+            anchor_loss=float(np.mean(anchored)) if anchored else None,
         )
 
     def policy_loss(self, batch: MiniBatch, old: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, LossReport]:
         """The clipped policy loss of some rows of a mini-batch: a `BatchLoss`."""
-        log_probs = self.policy.log_prob(batch.inputs[rows], batch.tokens[rows], self.config.temperature)
-        return grpo_loss(log_probs, old[rows], batch.advantages[rows], batch.weights[rows], self.config.clip)
+        now = self._likelihood(batch, rows)
+        log_probs = self._per_item(now.log_probs, batch.mask[rows])
+        weights = batch.weights[rows]
+        loss, report = grpo_loss(log_probs, old[rows], batch.advantages[rows], weights, self.config.clip)
+        if self.config.entropy:
+            loss = loss - self.config.entropy * (self._mean_per_item(now.entropy, batch.mask[rows]) * weights).sum()
+        return loss, report
+
+    def _likelihood(self, batch: MiniBatch, rows: torch.Tensor) -> LogProb:
+        drawn = {name: tensor[rows] for name, tensor in batch.drawn.items()}
+        return self.policy.log_prob(batch.inputs[rows], drawn, self.config.temperature)
+
+    def _per_item(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Log-likelihoods (C, H, A) -> (C, *I); those of a whole chunk are summed over what was executed."""
+        return values if self.policy.ratio == "token" else (values * mask).sum(dim=(1, 2), keepdim=True)
+
+    def _mean_per_item(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """As `_per_item`, but with the mean over what was executed of a chunk."""
+        return values if self.policy.ratio == "token" else self._per_item(values, mask) / mask.sum((1, 2), keepdim=True)
 
     def _look_back(self, batch: MiniBatch) -> tuple[torch.Tensor, float, float]:
         """Log-probabilities to take the ratio against, mean entropy, largest gap to the rollout."""
 
         def look(rows: torch.Tensor) -> tuple[torch.Tensor, float, float]:
-            distribution = self.policy.distribution(batch.inputs[rows], self.config.temperature)
-            now = distribution.gather(-1, batch.tokens[rows][..., None]).squeeze(-1)
-            entropy = -(distribution.exp() * distribution).sum(-1)
-            fresh = batch.fresh[rows][:, None, None]
-            gap = (now - batch.rollout_log_probs[rows]).abs() * batch.mask[rows] * fresh
-            old = torch.where(fresh, now, batch.rollout_log_probs[rows])
-            return old, float((entropy * batch.weights[rows]).sum()), float(gap.max())
+            now = self._likelihood(batch, rows)
+            log_probs = self._per_item(now.log_probs, batch.mask[rows])
+            entropy = self._mean_per_item(now.entropy, batch.mask[rows])
+            fresh, weights = batch.fresh[rows][:, None, None], batch.weights[rows]
+            gap = (log_probs - batch.rollout_log_probs[rows]).abs() * (weights > 0) * fresh
+            old = torch.where(fresh, log_probs, batch.rollout_log_probs[rows])
+            return old, float((entropy * weights).sum()), float(gap.max())
 
-        parts = self.threads.map(look, len(batch.tokens))
+        parts = self.threads.map(look, len(batch.rows))
         return torch.cat([part[0] for part in parts]), sum(p[1] for p in parts), max(p[2] for p in parts)
 
     def _differentiate(self, batch: MiniBatch, old: torch.Tensor, loss: BatchLoss) -> LossReport:
         return merge_reports(
-            self.threads.gradient(lambda rows: loss(batch, old, rows), self.parameters, len(batch.tokens))
+            self.threads.gradient(lambda rows: loss(batch, old, rows), self.parameters, len(batch.rows))
         )
 
     def _step(self) -> None:
@@ -248,17 +269,17 @@ class Updater:
         ends = np.cumsum(whole.length)
         rows = np.concatenate([np.arange(ends[i] - whole.length[i], ends[i]) for i in part])
         instructions = [played.instructions[i] for i in trajectory]
-        horizon, dims = played.tokens.shape[1:]
-        mask = executed_mask(torch.from_numpy(played.executed_steps), horizon, dims)
+        mask = executed_mask(torch.from_numpy(played.executed_steps), *played.actions.shape[1:])
+        items = mask if self.policy.ratio == "token" else torch.ones(len(rows), 1, 1)
         if self.config.constant_chunks:
-            weights = constant_weights(mask, self.config.constant_chunks, len(played))
+            weights = constant_weights(items, self.config.constant_chunks, len(played))
         else:
-            weights = token_weights(mask, torch.from_numpy(trajectory), len(played))
+            weights = token_weights(items, torch.from_numpy(trajectory), len(played))
         return MiniBatch(
             rows=torch.from_numpy(rows),
             inputs=self.policy.inputs(played.images, played.state, instructions),
-            tokens=torch.from_numpy(played.tokens),
-            rollout_log_probs=torch.from_numpy(played.log_probs),
+            drawn={name: torch.from_numpy(array) for name, array in played.drawn.items()},
+            rollout_log_probs=self._per_item(torch.from_numpy(played.log_probs), mask),
             fresh=torch.from_numpy(played.version[trajectory] == version),
             advantages=torch.from_numpy(advantages[rows]),
             mask=mask,

@@ -129,7 +129,7 @@ def _read(path: Path) -> tuple[Questions, PolicyOutput]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             instructions = json.loads((file.metadata() or {})["instructions"])
         images = {name.removeprefix(_IMAGE): tensor for name, tensor in tensors.items() if name.startswith(_IMAGE)}
-        answer = PolicyOutput(tensors["actions"], np.empty(0, np.int64), tensors["log_probs"])
+        answer = PolicyOutput(tensors["actions"], {}, tensors["log_probs"])
         return Questions(images, tensors["state"], instructions), answer
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} holds no golden answers ({error}); save the policy again") from error

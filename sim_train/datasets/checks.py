@@ -13,7 +13,7 @@ from sim_train.rollouts.trajectories import Trajectories
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def checked(arrays: Arrays, spec: PolicySpec, bins: int) -> Trajectories:
+def checked(arrays: Arrays, spec: PolicySpec) -> Trajectories:
     """Demonstrations from the arrays of a file. ValueError says what is wrong with them."""
     chunks, episodes = len(_array(arrays, "executed_steps")), len(_array(arrays, "length"))
     chunk = (chunks, spec.horizon, len(spec.action))
@@ -22,10 +22,9 @@ def checked(arrays: Arrays, spec: PolicySpec, bins: int) -> Trajectories:
         "state": ((chunks, len(spec.state)), np.float32),
         "target_position": ((chunks, 3), np.float32),
         "actions": (chunk, np.float32),
-        "tokens": (chunk, np.int64),
         "log_probs": (chunk, np.float32),
         "executed_steps": ((chunks,), np.int64),
-        **dict.fromkeys(("length", "group", "seed", "version"), ((episodes,), np.int64)),
+        **dict.fromkeys(("length", "group", "seed", "task", "version"), ((episodes,), np.int64)),
         "success": ((episodes,), np.bool_),
     }
     if odd := sorted((arrays.keys() - {"instructions"}) ^ expected.keys()):
@@ -42,7 +41,7 @@ def checked(arrays: Arrays, spec: PolicySpec, bins: int) -> Trajectories:
     made = Trajectories.from_arrays(arrays)
     if len(made.instructions) != episodes or not all(line.strip() for line in made.instructions):
         raise ValueError(f"there are {len(made.instructions)} instructions for {episodes} episodes, or empty ones")
-    _check_values(made, spec, bins)
+    _check_values(made, spec)
     return made
 
 
@@ -52,7 +51,7 @@ def _array(arrays: Arrays, name: str) -> NDArray[np.generic]:
     return arrays[name]
 
 
-def _check_values(made: Trajectories, spec: PolicySpec, bins: int) -> None:
+def _check_values(made: Trajectories, spec: PolicySpec) -> None:
     if not made.success.all():
         raise ValueError("an episode did not succeed; demonstrations are successes")
     if (made.length < 1).any() or made.length.sum() != len(made.state):
@@ -61,7 +60,6 @@ def _check_values(made: Trajectories, spec: PolicySpec, bins: int) -> None:
     slack = 1e-6 * (high - low)  # float32(0.07) is above 0.07
     ranges = {
         "executed_steps": (made.executed_steps, 1, spec.horizon),
-        "tokens": (made.tokens, 0, bins - 1),
         "actions": (made.actions, low - slack, high + slack),
     }
     for name, (values, lower, upper) in ranges.items():

@@ -124,7 +124,7 @@ class DemonstrationSet:
             digest = hashlib.sha256(content).hexdigest()
             if digest != shard.sha256:
                 raise ValueError(f"its SHA-256 is {digest[:12]}.., the index says {shard.sha256[:12]}..")
-            made = checked(load(content), self.spec, int(self.index.origin["bins"]))
+            made = checked(load(content), self.spec)
             if len(made) != shard.episodes:
                 raise ValueError(f"it has {len(made)} episodes, the index says {shard.episodes}")
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -14,7 +14,7 @@ from policy_api.errors import InvalidSpec
 from policy_api.schema import PolicySpec
 
 FILE: Final = "index.json"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -38,7 +38,7 @@ def record(
     """
     origin = dataset.index.origin
     noise = tuple(0.0 if f.name.endswith("gripper") else float(origin["noise"]) for f in dataset.spec.action)
-    task, seed = ExpertTask(int(origin["bins"]), noise), int(origin["seed"])
+    task, seed = ExpertTask(noise), int(origin["seed"])
     while (have := len(dataset)) < wanted:
         tried = dataset.tried
         # a few more than are missing: most experts fail now and then, and a second round would cost more

@@ -21,20 +21,20 @@ The policy is a `torch.nn.Module` that does what `StoredPolicy` says. Everything
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import torch
 from policy_api.schema import PolicySpec
 
-from sim_train.policies.protocol import Policy
+from sim_train.policies.protocol import Policy, PolicyInputs
 
 T = TypeVar("T")
 
 
 class StoredPolicy(Policy, Protocol):
-    """What a checkpoint needs of a policy; every `torch.nn.Module` with the methods of `Policy` has it."""
+    """What training and checkpoints need of a policy; every `torch.nn.Module` with the methods of `Policy` has it."""
 
     training: bool
     revision: str
@@ -45,8 +45,17 @@ class StoredPolicy(Policy, Protocol):
     def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """The weights that can be trained."""
 
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The same without names."""
+
+    def load_state_dict(self, state_dict: Mapping[str, torch.Tensor]) -> object:
+        """Take all weights from the inverse of `state_dict`."""
+
     def train(self, mode: bool = True) -> object:
         """Switch between learning and acting."""
+
+    def __call__(self, inputs: PolicyInputs) -> object:
+        """One forward pass; what comes out is the kind's own affair."""
 
 
 @dataclass(frozen=True)

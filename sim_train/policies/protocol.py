@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from policy_api.schema import PolicySpec
+
+from sim_train.policies.imitation import SftLossConfig, SftReport
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +20,22 @@ class PolicyOutput:
 
     actions: NDArray[np.float32]
     """(B, H, A) in the physical units of the contract."""
-    tokens: NDArray[np.int64]
-    """(B, H, A) token ids that the actions decode from."""
+    drawn: dict[str, NDArray[np.generic]]
+    """What the likelihood is computed from again by `Policy.log_prob`, each array with B rows; may be empty at
+    temperature 0."""
     log_probs: NDArray[np.float32]
-    """(B, H, A) log-probability of each token at the temperature that was used."""
+    """(B, H, A) log-likelihood of what was drawn at the temperature that was used; at temperature 0 that of the answer
+    at temperature 1, or zeros where the kind has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class LogProb:
+    """Likelihood of what was drawn, under the present weights and with gradient."""
+
+    log_probs: torch.Tensor
+    """(B, H, A) of each number of the chunk."""
+    entropy: torch.Tensor
+    """(B, H, A) nats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +59,10 @@ class PolicyInputs:
 
 
 class Policy(Protocol):
-    """A policy: observations in, chunks of actions out."""
+    """A policy: observations in, chunks of actions out.
+
+    All randomness comes in as uniform numbers, so that a chunk depends on its own row alone, whoever computes it.
+    """
 
     @property
     def spec(self) -> PolicySpec:
@@ -54,6 +71,21 @@ class Policy(Protocol):
     @property
     def revision(self) -> str:
         """Content hash of its weights; empty while it has never been saved."""
+
+    @property
+    def ratio(self) -> Literal["token", "chunk"]:
+        """Whether reinforcement compares likelihoods number by number, or of what was executed of a chunk at once."""
+
+    @property
+    def draw_size(self) -> int:
+        """Uniform numbers that one sampled chunk needs."""
+
+    @property
+    def imitation_draw_size(self) -> int:
+        """Uniform numbers that `imitation_loss` needs for one observation; 0 for most kinds."""
+
+    def normalise_state_by(self, state: NDArray[np.float32]) -> None:
+        """Fit whatever normalises proprioception to (N, S) recorded states."""
 
     def act(
         self,
@@ -67,10 +99,13 @@ class Policy(Protocol):
 
         Args:
             images: (B, S, S, 3) uint8 for each camera of the contract, S its `input_size`.
-            state: (B, 7) float32.
+            state: (B, S) float32.
             instructions: B texts.
-            temperature: 0 picks the likeliest token; otherwise tokens are sampled at this temperature.
-            draws: (B, H, A) numbers in [0, 1) that decide what is sampled; None: drawn by torch.
+            temperature: 0 gives the one greedy answer; otherwise the policy explores.
+            draws: (B, draw_size) numbers in [0, 1) that decide what is sampled; None: drawn by torch.
+
+        Raises:
+            ValueError: observations that do not fit the contract, or a temperature that the kind does not know.
         """
 
     def inputs(
@@ -81,8 +116,28 @@ class Policy(Protocol):
     ) -> PolicyInputs:
         """Check observations against the contract and turn them into tensors; raises ValueError."""
 
-    def distribution(self, inputs: PolicyInputs, temperature: float) -> torch.Tensor:
-        """Log-probabilities of all tokens, (B, H, A, bins), with gradient."""
+    def log_prob(self, inputs: PolicyInputs, drawn: Mapping[str, torch.Tensor], temperature: float) -> LogProb:
+        """Likelihood of what `act` drew (the arrays of `PolicyOutput.drawn`, as tensors), with gradient."""
 
-    def log_prob(self, inputs: PolicyInputs, tokens: torch.Tensor, temperature: float) -> torch.Tensor:
-        """Log-probabilities (B, H, A) of tokens (B, H, A), with gradient."""
+    def imitation_loss(
+        self,
+        inputs: PolicyInputs,
+        actions: torch.Tensor,
+        weights: torch.Tensor,
+        target_position: torch.Tensor,
+        config: SftLossConfig,
+        draws: torch.Tensor,
+    ) -> tuple[torch.Tensor, SftReport]:
+        """What imitation minimises, for one share of a mini-batch.
+
+        Args:
+            inputs: B observations.
+            actions: (B, H, A) the expert's, in physical units.
+            weights: (B, H, A); over the whole mini-batch they sum to 1. Zero where a step was not executed.
+            target_position: (B, 3) where the named object is, metres in the base frame.
+            config: weights of the parts.
+            draws: (B, imitation_draw_size) float32 in [0, 1).
+
+        Returns:
+            The share's part of the loss, with gradient, and of the report.
+        """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -17,9 +18,11 @@ from policy_api.schema import PolicySpec
 from torch import nn
 from transformers import LlamaConfig, LlamaModel
 
+from sim_train.policies.action_tokens import choose_tokens, token_log_prob
 from sim_train.policies.binning import ActionBinning
+from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, place_loss, smoothed_targets
 from sim_train.policies.observations import check_observations
-from sim_train.policies.protocol import PolicyInputs, PolicyOutput
+from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 from sim_train.policies.token_head import TokenHead
 from sim_train.policies.vision import FilmStem
@@ -60,6 +63,9 @@ class TokenVla(nn.Module):
         vocabulary: words of the instructions, from `build_vocabulary`.
     """
 
+    ratio: Final = "token"
+    imitation_draw_size: Final = 0
+
     def __init__(self, spec: PolicySpec, config: TokenVlaConfig, vocabulary: Sequence[str]) -> None:
         super().__init__()
         spec.validate()
@@ -67,6 +73,8 @@ class TokenVla(nn.Module):
         self.config = config
         self._revision = ""
         self.binning = ActionBinning([f.lower for f in spec.action], [f.upper for f in spec.action], config.bins)
+        self._lower, self._upper = (torch.tensor([getattr(f, end) for f in spec.action]) for end in ("lower", "upper"))
+        self._centres = (torch.arange(config.bins) + 0.5) / config.bins
         self.tokenizer = InstructionTokenizer(vocabulary, config.text_tokens)
         width, action_tokens = config.d_model, spec.horizon * len(spec.action)
         prefix = config.text_tokens + config.visual_tokens * len(spec.cameras) + 1
@@ -108,6 +116,11 @@ class TokenVla(nn.Module):
     def revision(self, revision: str) -> None:
         self._revision = revision
 
+    @property
+    def draw_size(self) -> int:
+        """Uniform numbers that one sampled chunk needs: one a token."""
+        return self._spec.horizon * len(self._spec.action)
+
     def normalise_state_by(self, state: NDArray[np.float32]) -> None:
         """Centre and scale proprioception by the statistics of (N, S) recorded states."""
         values = torch.as_tensor(state, dtype=torch.float32)
@@ -141,13 +154,9 @@ class TokenVla(nn.Module):
         answer = hidden.last_hidden_state[:, -placeholders.shape[1] :]
         return self.head(answer), self.target(torch.cat(keypoints, dim=1))
 
-    def distribution(self, inputs: PolicyInputs, temperature: float) -> torch.Tensor:
-        """Log-probabilities of all tokens, (B, H, A, bins), at a temperature above 0."""
-        return _log_softmax(self(inputs)[0], temperature)
-
-    def log_prob(self, inputs: PolicyInputs, tokens: torch.Tensor, temperature: float) -> torch.Tensor:
-        """Log-probabilities (B, H, A) of tokens (B, H, A) at a temperature above 0."""
-        return self.distribution(inputs, temperature).gather(-1, tokens[..., None]).squeeze(-1)
+    def log_prob(self, inputs: PolicyInputs, drawn: Mapping[str, torch.Tensor], temperature: float) -> LogProb:
+        """Likelihood of drawn["tokens"] (B, H, A) at a temperature above 0."""
+        return token_log_prob(self(inputs)[0], drawn["tokens"], temperature)
 
     @torch.no_grad()
     def act(
@@ -159,21 +168,25 @@ class TokenVla(nn.Module):
         draws: NDArray[np.float32] | None = None,
     ) -> PolicyOutput:
         """Choose one chunk for each observation; see `Policy.act`."""
-        if not (np.isfinite(temperature) and temperature >= 0):
-            raise ValueError(f"temperature must be 0 (greedy) or positive; got {temperature}")
         logits = self(self.inputs(images, state, instructions))[0]
-        log_probs = _log_softmax(logits, temperature or 1.0)
-        if temperature:
-            below = log_probs.exp().cumsum(-1)
-            uniform = torch.rand(below.shape[:-1]) if draws is None else torch.from_numpy(draws)
-            tokens = torch.searchsorted(below, uniform[..., None] * below[..., -1:], right=True).squeeze(-1)
-            tokens = tokens.clamp_max(below.shape[-1] - 1)  # where rounding made the product the whole sum
-        else:
-            tokens = log_probs.argmax(-1)
-        chosen = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
-        return PolicyOutput(
-            actions=self.binning.decode(tokens.numpy()), tokens=tokens.numpy(), log_probs=chosen.numpy()
-        )
+        tokens, log_probs = choose_tokens(logits, temperature, draws)
+        return PolicyOutput(self.binning.decode(tokens), {"tokens": tokens}, log_probs)
+
+    def imitation_loss(
+        self,
+        inputs: PolicyInputs,
+        actions: torch.Tensor,
+        weights: torch.Tensor,
+        target_position: torch.Tensor,
+        config: SftLossConfig,
+        draws: torch.Tensor,
+    ) -> tuple[torch.Tensor, SftReport]:
+        """Cross-entropy against smoothed tokens plus the auxiliary loss; see `Policy.imitation_loss`."""
+        targets = smoothed_targets((actions - self._lower) / (self._upper - self._lower), self._centres, config.sigma)
+        logits, estimate = self(inputs)
+        imitation, excess = cross_entropy(logits, targets, weights)
+        auxiliary, error_mm = place_loss(estimate, target_position, weights, config)
+        return imitation + auxiliary, SftReport(excess, error_mm)
 
     def inputs(
         self,
@@ -192,9 +205,3 @@ class TokenVla(nn.Module):
             state=torch.as_tensor(state, dtype=torch.float32),
             text=torch.as_tensor(self.tokenizer(instructions)),
         )
-
-
-def _log_softmax(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    if not temperature > 0:
-        raise ValueError(f"log-probabilities need a temperature above 0; got {temperature}")
-    return (logits / temperature).log_softmax(-1)

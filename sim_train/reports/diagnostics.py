@@ -77,7 +77,7 @@ RL_PANELS = (
         explained_variance="explained variance",
         value_error="RMS error of value",
     ),
-    _panel("Anchor", "Imitation loss of the demonstrations to stay close to, above its floor.", anchor_nats="nats"),
+    _panel("Anchor", "Imitation loss of the demonstrations to stay close to.", anchor_loss="loss"),
     _panel("Length of successes", "Mean of sampled episodes.", success_length="chunks"),
     _panel(
         "Faults of environments",
@@ -106,7 +106,10 @@ RL_PANELS = (
 )
 SFT_PANELS = (
     _panel(
-        "Imitation loss", "Cross-entropy above that of the smoothed targets, nats.", "log", excess_nats="excess, nats"
+        "Imitation loss",
+        "Without its auxiliary part. Policies with tokens: nats above the smoothed targets' own entropy.",
+        "log",
+        imitation_loss="loss",
     ),
     _panel("Auxiliary target", "How far off the guess of the object's place is.", "log", target_error_mm="error, mm"),
 )

@@ -29,6 +29,8 @@ class Job:
     group: int
     seed: int
     members: int
+    task: int = 0
+    """Index of the task among those of the run."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class Start:
     group: int
     member: int
     seed: int
+    task: int = 0
 
 
 def starts_of(jobs: Iterable[Job]) -> list[Start]:
     """The single episodes of the jobs, members of a group side by side."""
-    return [Start(job.group, member, job.seed) for job in jobs for member in range(job.members)]
+    return [Start(job.group, member, job.seed, job.task) for job in jobs for member in range(job.members)]
 
 
 class EnvironmentFaultError(RuntimeError):
@@ -144,6 +147,7 @@ def assemble(episodes: Sequence[Episode], version: int) -> Trajectories:
     plain["length"] = np.array([len(e.rows) for e in episodes], dtype=np.int64)
     plain["group"] = np.array([e.start.group for e in episodes], dtype=np.int64)
     plain["seed"] = np.array([e.start.seed for e in episodes], dtype=np.int64)
+    plain["task"] = np.array([e.start.task for e in episodes], dtype=np.int64)
     plain["success"] = np.array([e.success for e in episodes], dtype=np.bool_)
     plain["version"] = np.full(len(episodes), version, dtype=np.int64)
     plain["instructions"] = np.frombuffer("\n".join(e.instruction for e in episodes).encode(), dtype=np.uint8)
@@ -166,10 +170,10 @@ def _record(batch: _Batch, choice: Choice, row: int, executed: int) -> dict[str,
     images = {"image:" + name: image[row] for name, image in batch.images.items()}
     return {
         **images,
+        **{"drawn:" + name: array[row] for name, array in choice.drawn.items()},
         "state": batch.state[row],
         "target_position": batch.target_position[row],
         "actions": choice.recorded[row],
-        "tokens": choice.tokens[row],
         "log_probs": choice.log_probs[row],
         "executed_steps": np.int64(executed),
     }

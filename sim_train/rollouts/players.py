@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sim_train.policies.binning import ActionBinning
 from sim_train.policies.protocol import Policy
 from sim_train.rollouts.environment import Environment, Observations
 
@@ -22,8 +21,8 @@ class Choice:
     """(n, H, A) what the worlds execute."""
     recorded: NDArray[np.float32]
     """(n, H, A) what is remembered as the right answer; differs from `played` where noise was added."""
-    tokens: NDArray[np.int64]
-    """(n, H, A) tokens of `recorded`."""
+    drawn: dict[str, NDArray[np.generic]]
+    """n rows each; see `PolicyOutput`."""
     log_probs: NDArray[np.float32]
     """(n, H, A)."""
 
@@ -43,13 +42,14 @@ class PolicyPlayer:
     def __init__(self, policy: Policy, temperature: float) -> None:
         self.policy = policy
         self.temperature = temperature
-        self._chunk = (policy.spec.horizon, len(policy.spec.action))
 
     def choose(
         self, env: Environment, indices: Sequence[int], seen: Observations, rngs: Sequence[np.random.Generator]
     ) -> Choice:
         """Ask the policy."""
-        draws = np.stack([rng.random(self._chunk, dtype=np.float32) for rng in rngs]) if self.temperature else None
+        draws = None
+        if self.temperature:
+            draws = np.stack([rng.random(self.policy.draw_size, dtype=np.float32) for rng in rngs])
         count = len(indices)
         if count > 1:
             out = self.policy.act(seen.images, seen.state, seen.instructions, self.temperature, draws)
@@ -58,7 +58,8 @@ class PolicyPlayer:
             draws = draws.repeat(2, axis=0) if draws is not None else None
             state = seen.state.repeat(2, axis=0)
             out = self.policy.act(images, state, [*seen.instructions] * 2, self.temperature, draws)
-        return Choice(out.actions[:count], out.actions[:count], out.tokens[:count], out.log_probs[:count])
+        drawn = {name: array[:count] for name, array in out.drawn.items()} if self.temperature else {}
+        return Choice(out.actions[:count], out.actions[:count], drawn, out.log_probs[:count])
 
 
 class ExpertPlayer:
@@ -68,10 +69,11 @@ class ExpertPlayer:
     back. It is added to every action dimension, as a share of the dimension's range.
     """
 
-    def __init__(self, env: Environment, bins: int, noise: NDArray[np.float64]) -> None:
-        action = env.spec.action
-        self.binning = ActionBinning([f.lower for f in action], [f.upper for f in action], bins)
-        self.sigma = np.asarray(noise) * (self.binning.upper - self.binning.lower)
+    def __init__(self, env: Environment, noise: NDArray[np.float64]) -> None:
+        self.lower, self.upper = (
+            np.array([getattr(field, end) for field in env.spec.action]) for end in ("lower", "upper")
+        )
+        self.sigma = np.asarray(noise) * (self.upper - self.lower)
 
     def choose(
         self, env: Environment, indices: Sequence[int], seen: Observations, rngs: Sequence[np.random.Generator]
@@ -79,8 +81,6 @@ class ExpertPlayer:
         """Ask the expert."""
         right = env.expert_actions(indices)
         disturbed = right + self.sigma * np.stack([rng.standard_normal(right.shape[1:]) for rng in rngs])
-        lower, upper = self.binning.lower.astype(np.float32), self.binning.upper.astype(np.float32)
+        lower, upper = self.lower.astype(np.float32), self.upper.astype(np.float32)
         played = np.clip(disturbed.astype(np.float32), lower, upper)
-        recorded = np.clip(right, lower, upper)
-        tokens = self.binning.encode(recorded)
-        return Choice(played, recorded, tokens, np.zeros(right.shape, dtype=np.float32))
+        return Choice(played, np.clip(right, lower, upper), {}, np.zeros(right.shape, dtype=np.float32))

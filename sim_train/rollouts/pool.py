@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sim_train.policies.blueprint import to_blueprint
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.rollouts.environment import MakeEnvironment
 from sim_train.rollouts.episodes import Job, Start, starts_of
 from sim_train.rollouts.pace import STILL_S, Pace, Stillness
@@ -134,7 +134,7 @@ class WorkerPool:
     ) -> None:
         self.close()
 
-    def set_policy(self, policy: TokenVla, version: int) -> None:
+    def set_policy(self, policy: StoredPolicy, version: int) -> None:
         """Let every worker play with the policy's present weights; `version` is remembered with each trajectory."""
         self._weights = weights_of(policy, json.dumps(to_blueprint(policy)), version)
 

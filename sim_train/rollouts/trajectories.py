@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-_IMAGE = "image:"
+_PREFIXES = {"images": "image:", "drawn": "drawn:"}  # of the names of what fields with several arrays hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,9 @@ class Trajectories:
     """(C, 3) where the named object was, metres in the base frame; privileged, for the auxiliary loss only."""
     actions: NDArray[np.float32]
     """(C, H, A) in physical units: what was chosen, or for a demonstration what the expert says."""
-    tokens: NDArray[np.int64]
-    """(C, H, A) the tokens of the actions."""
+    drawn: dict[str, NDArray[np.generic]]
+    """C rows each: what the policy's likelihood is computed from again (`PolicyOutput.drawn`); empty for
+    demonstrations, and where a policy did not explore."""
     log_probs: NDArray[np.float32]
     """(C, H, A) of the policy that played; zero for demonstrations."""
     executed_steps: NDArray[np.int64]
@@ -35,6 +36,8 @@ class Trajectories:
     """(N,) index of the job that asked for it; trajectories of one job share their starting point."""
     seed: NDArray[np.int64]
     """(N,) seed of the starting point."""
+    task: NDArray[np.int64]
+    """(N,) index of the task among those of the run."""
     success: NDArray[np.bool_]
     """(N,) outcome."""
     version: NDArray[np.int64]
@@ -55,7 +58,9 @@ class Trajectories:
         chosen = np.asarray(indices, dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(self.length)])
         rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen] or [np.arange(0)])
-        values: dict[str, object] = {"images": {name: image[rows] for name, image in self.images.items()}}
+        values: dict[str, object] = {
+            name: {key: array[rows] for key, array in getattr(self, name).items()} for name in _PREFIXES
+        }
         for name in _CHUNK_FIELDS:
             values[name] = getattr(self, name)[rows]
         for name in _TRAJECTORY_FIELDS:
@@ -65,7 +70,9 @@ class Trajectories:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything as plain arrays, for a pipe or a file; texts as UTF-8 bytes."""
-        plain: dict[str, NDArray[np.generic]] = {_IMAGE + name: image for name, image in self.images.items()}
+        plain: dict[str, NDArray[np.generic]] = {
+            prefix + key: array for name, prefix in _PREFIXES.items() for key, array in getattr(self, name).items()
+        }
         plain |= {name: getattr(self, name) for name in (*_CHUNK_FIELDS, *_TRAJECTORY_FIELDS)}
         plain["instructions"] = np.frombuffer("\n".join(self.instructions).encode(), dtype=np.uint8).copy()
         return plain
@@ -74,7 +81,10 @@ class Trajectories:
     def from_arrays(cls, plain: Mapping[str, NDArray[np.generic]]) -> Trajectories:
         """The inverse of `arrays`."""
         values: dict[str, object] = {
-            "images": {name.removeprefix(_IMAGE): plain[name] for name in plain if name.startswith(_IMAGE)},
+            **{
+                name: {key.removeprefix(prefix): plain[key] for key in plain if key.startswith(prefix)}
+                for name, prefix in _PREFIXES.items()
+            },
             **{name: plain[name] for name in (*_CHUNK_FIELDS, *_TRAJECTORY_FIELDS)},
         }
         text = plain["instructions"].tobytes().decode()
@@ -82,9 +92,9 @@ class Trajectories:
         return cls(**values)  # type: ignore[arg-type]
 
 
-_TRAJECTORY_FIELDS = ("length", "group", "seed", "success", "version")
+_TRAJECTORY_FIELDS = ("length", "group", "seed", "task", "success", "version")
 _CHUNK_FIELDS = tuple(
-    f.name for f in fields(Trajectories) if f.name not in (*_TRAJECTORY_FIELDS, "images", "instructions")
+    f.name for f in fields(Trajectories) if f.name not in (*_TRAJECTORY_FIELDS, *_PREFIXES, "instructions")
 )
 
 
@@ -93,7 +103,8 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
     if not parts:
         raise ValueError("nothing to concatenate: no trajectories were collected")
     values: dict[str, object] = {
-        "images": {name: np.concatenate([part.images[name] for part in parts]) for name in parts[0].images}
+        name: {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(parts[0], name)}
+        for name in _PREFIXES
     }
     for name in (*_CHUNK_FIELDS, *_TRAJECTORY_FIELDS):
         values[name] = np.concatenate([getattr(part, name) for part in parts])

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from sim_train.policies.blueprint import from_blueprint
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.rollouts.environment import Environment, MakeEnvironment
 from sim_train.rollouts.episodes import EnvironmentFaultError, Job, Start, assemble, play
 from sim_train.rollouts.players import ExpertPlayer, Player, PolicyPlayer
@@ -40,7 +40,6 @@ class PolicyTask:
 class ExpertTask:
     """Play the jobs with the scripted expert."""
 
-    bins: int
     noise: tuple[float, ...]
     """Standard deviation of the disturbance for each action dimension, as a share of its range."""
 
@@ -78,7 +77,7 @@ class Weights:
     version: int
 
 
-def weights_of(policy: TokenVla, blueprint: str, version: int) -> Weights:
+def weights_of(policy: StoredPolicy, blueprint: str, version: int) -> Weights:
     """A copy of the policy's present weights."""
     arrays = {name: value.detach().numpy().copy() for name, value in policy.state_dict().items()}
     return Weights(blueprint, arrays, version)
@@ -89,7 +88,7 @@ def serve(connection: Connection, make_environment: MakeEnvironment, num_envs: i
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the trainer decides what it means
     torch.set_num_threads(1)
     env = make_environment(num_envs)
-    policy: TokenVla | None = None
+    policy: StoredPolicy | None = None
     weights: Weights | None = None
     connection.send(("ready", None))
     try:
@@ -110,7 +109,7 @@ def serve(connection: Connection, make_environment: MakeEnvironment, num_envs: i
         env.close()
 
 
-def _load(weights: Weights, policy: TokenVla | None, known: Weights | None) -> TokenVla:
+def _load(weights: Weights, policy: StoredPolicy | None, known: Weights | None) -> StoredPolicy:
     if policy is None or known is None or known.blueprint != weights.blueprint:
         policy = from_blueprint(json.loads(weights.blueprint)).eval()
     policy.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
@@ -119,14 +118,14 @@ def _load(weights: Weights, policy: TokenVla | None, known: Weights | None) -> T
 
 def _answer(
     env: Environment,
-    policy: TokenVla | None,
+    policy: StoredPolicy | None,
     weights: Weights | None,
     request: Request,
     connection: Connection,
 ) -> tuple[str, Any]:
     player: Player
     if isinstance(request.task, ExpertTask):
-        player = ExpertPlayer(env, request.task.bins, np.array(request.task.noise))
+        player = ExpertPlayer(env, np.array(request.task.noise))
     elif policy is None:
         return "failed", "the worker was asked to play before it received a policy"
     else:

@@ -27,7 +27,6 @@ def demonstrate(run: Run) -> Trajectories:
         "engine": "mujoco",
         "randomization": repr(Randomization()),
         "noise": config.demonstrations.noise,
-        "bins": config.model.bins,
         "seed": config.seed,
     }
     origin = origin_of(task_spec(config.task), how)

@@ -8,9 +8,9 @@ import time
 import torch
 
 from sim_train.algorithms.grpo import executed_mask
-from sim_train.algorithms.sft import SftReport, sft_loss, smoothed_targets
 from sim_train.checkpoint import save_policy
 from sim_train.envs.specs import task_spec
+from sim_train.policies.imitation import SftReport, merge_sft_reports
 from sim_train.policies.text import build_vocabulary
 from sim_train.policies.token_vla import TokenVla
 from sim_train.reports.progress import Stage
@@ -48,13 +48,7 @@ class Imitation:
         )
         texts = [demonstrations.instructions[i] for i in demonstrations.trajectory]
         self.inputs = self.policy.inputs(demonstrations.images, demonstrations.state, texts)
-        self.targets = smoothed_targets(
-            torch.from_numpy(demonstrations.actions),
-            torch.tensor([f.lower for f in spec.action]),
-            torch.tensor([f.upper for f in spec.action]),
-            run.config.model.bins,
-            self.config.loss.sigma,
-        )
+        self.actions = torch.from_numpy(demonstrations.actions)
         steps = torch.from_numpy(demonstrations.executed_steps)
         self.mask = executed_mask(steps, spec.horizon, len(spec.action)).contiguous()
         self.place = torch.from_numpy(demonstrations.target_position)
@@ -65,16 +59,17 @@ class Imitation:
         """One optimiser step on a random mini-batch."""
         rows = torch.randint(len(self.place), (self.config.batch,), generator=self.generator)
         weights = self.mask[rows] / self.mask[rows].sum()
+        draws = torch.rand(len(rows), self.policy.imitation_draw_size, generator=self.generator)
 
         def loss(share: torch.Tensor) -> tuple[torch.Tensor, SftReport]:
             chosen = rows[share]
-            return sft_loss(
-                self.policy,
+            return self.policy.imitation_loss(
                 self.inputs[chosen],
-                self.targets[chosen],
+                self.actions[chosen],
                 weights[share],
                 self.place[chosen],
                 self.config.loss,
+                draws[share],
             )
 
         parts = self.run.threads.gradient(loss, self.parameters, len(rows))
@@ -83,10 +78,7 @@ class Imitation:
             group["lr"] = self.config.learning_rate * one_cycle(self.step / self.config.steps)
         self.optimizer.step()
         self.step += 1
-        return SftReport(
-            excess_nats=sum(part.excess_nats for part in parts),
-            target_error_mm=sum(part.target_error_mm for part in parts),
-        )
+        return merge_sft_reports(parts)
 
     def state(self) -> StageState:
         """Everything to go on from here."""
@@ -108,6 +100,11 @@ class Imitation:
 def one_cycle(done: float) -> float:
     """Learning-rate factor: a rise over the first tenth, then a straight fall to zero; `done` in 0..1."""
     return min(done / 0.1, (1 - done) / 0.9) if done > 0 else 0.01
+
+
+def _note(report: SftReport) -> str:
+    place = "" if report.target_error_mm is None else f", target {report.target_error_mm:.0f} mm off"
+    return f"loss {report.imitation_loss:.3f}{place}"
 
 
 def imitate(run: Run, demonstrations: Trajectories) -> None:
@@ -132,7 +129,7 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
                 save_state(run.state("sft"), learner.state())
                 raise InterruptedRunError(f"SFT stopped at step {learner.step}")
             report = learner.advance()
-            note = f"excess {report.excess_nats:.3f} nats, target {report.target_error_mm:.0f} mm off"
+            note = _note(report)
             stage.advance(learner.step, note)
             if learner.step % _LOG_EVERY == 0:
                 metrics.write({"step": learner.step, **dataclasses.asdict(report)})

@@ -7,7 +7,7 @@ from typing import Any
 
 from policy_api.intervals import wilson_interval
 
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.rollouts.episodes import Job
 from sim_train.rollouts.pool import WorkerPool
 from sim_train.rollouts.worker import PolicyTask
@@ -36,7 +36,9 @@ class SuccessRate:
         return f"{self.rate:.1%} ({low:.0%}..{high:.0%}, {self.episodes} episodes)"
 
 
-def validate(pool: WorkerPool, policy: TokenVla, version: int, episodes: int, temperature: float = 0.0) -> SuccessRate:
+def validate(
+    pool: WorkerPool, policy: StoredPolicy, version: int, episodes: int, temperature: float = 0.0
+) -> SuccessRate:
     """Success of the policy on validation seeds; greedy unless a temperature is given."""
     pool.set_policy(policy, version)
     jobs = [Job(i, seed, 1) for i, seed in enumerate(validation_seeds(episodes))]

@@ -43,7 +43,7 @@ def test_a_policy_comes_back_the_same(tiny_policy, checkpoint):
     assert back.revision == tiny_policy.revision
     assert not back.training
     before, after = act(tiny_policy.eval()), act(back)
-    np.testing.assert_array_equal(before.tokens, after.tokens)
+    np.testing.assert_array_equal(before.actions, after.actions)
     np.testing.assert_array_equal(before.log_probs, after.log_probs)
     assert (deviation.actions, deviation.log_probs) == (0.0, 0.0)
 

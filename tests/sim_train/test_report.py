@@ -25,7 +25,7 @@ from sim_train.stages.run import Run
 @pytest.fixture
 def run(tmp_path):
     (tmp_path / "run" / "metrics").mkdir(parents=True)
-    lines = [{"step": 20 * i, "excess_nats": 1.0 / i, "target_error_mm": 50.0} for i in (1, 2)]
+    lines = [{"step": 20 * i, "imitation_loss": 1.0 / i, "target_error_mm": 50.0} for i in (1, 2)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "run" / "metrics" / "sft.jsonl").write_text(text)
     return tmp_path / "run"

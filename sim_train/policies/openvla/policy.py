@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from policy_api.schema import PolicySpec
 from tokenizers import Tokenizer
 from torch import nn
 
+from sim_train.policies.action_tokens import choose_tokens, token_log_prob
+from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, smoothed_targets
 from sim_train.policies.observations import check_observations
 from sim_train.policies.openvla.actions import Bounds, Normaliser, decode_tokens
 from sim_train.policies.openvla.checkpoint import load_openvla, read_normaliser
@@ -23,11 +26,12 @@ from sim_train.policies.openvla.config import OpenVlaConfig
 from sim_train.policies.openvla.layout import OpenVlaCheckpointError
 from sim_train.policies.openvla.network import OpenVla
 from sim_train.policies.openvla.vision import crop_centre
-from sim_train.policies.protocol import PolicyInputs, PolicyOutput
+from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 
 PROMPT = "In: What action should the robot take to {}?\nOut:"
 TOLERANCE = 1e-6
 """How far bin centres may lie outside the contract's range: the rounding of float32 and of OpenVLA's 1e-8."""
+_LEAST_RANGE = 1e-3  # of recorded states, in their units: what hardly moves must not fill the whole range
 
 
 class OpenVlaPolicy(nn.Module):
@@ -46,6 +50,9 @@ class OpenVlaPolicy(nn.Module):
     Raises:
         ValueError: contract, network and statistics that do not fit together.
     """
+
+    ratio: Final = "token"
+    imitation_draw_size: Final = 0
 
     def __init__(
         self,
@@ -111,6 +118,17 @@ class OpenVlaPolicy(nn.Module):
     def revision(self, revision: str) -> None:
         self._revision = revision
 
+    @property
+    def draw_size(self) -> int:
+        """Uniform numbers that one sampled chunk needs: one a token."""
+        return self._spec.horizon * len(self._spec.action)
+
+    def normalise_state_by(self, state: NDArray[np.float32]) -> None:
+        """Let the 1 % and 99 % quantiles of (N, S) recorded states be -1 and 1, as in OpenVLA."""
+        if self.proprio is not None:
+            low, high = np.quantile(state.astype(np.float64), [0.01, 0.99], axis=0)
+            self.proprio = Normaliser(low, np.maximum(high, low + _LEAST_RANGE), self.proprio.mask)
+
     def forward(self, inputs: PolicyInputs) -> torch.Tensor:
         """Logits (B, H, A, bins) in float32."""
         device = self.network.projector.fc1.weight.device
@@ -125,16 +143,9 @@ class OpenVlaPolicy(nn.Module):
         logits = self.network(images, inputs.text.to(device), state, horizon * width)
         return logits.view(len(logits), horizon, width, -1)
 
-    def distribution(self, inputs: PolicyInputs, temperature: float) -> torch.Tensor:
-        """Log-probabilities of all tokens, (B, H, A, bins), over the action slice alone, at a temperature above 0."""
-        if not temperature > 0:
-            raise ValueError(f"log-probabilities need a temperature above 0; got {temperature}")
-        return (self(inputs) / temperature).log_softmax(-1)
-
-    def log_prob(self, inputs: PolicyInputs, tokens: torch.Tensor, temperature: float) -> torch.Tensor:
-        """Log-probabilities (B, H, A) of tokens (B, H, A) at a temperature above 0."""
-        log_probs = self.distribution(inputs, temperature)
-        return log_probs.gather(-1, tokens.to(log_probs.device)[..., None]).squeeze(-1)
+    def log_prob(self, inputs: PolicyInputs, drawn: Mapping[str, torch.Tensor], temperature: float) -> LogProb:
+        """Likelihood of drawn["tokens"] (B, H, A) over the action slice alone, at a temperature above 0."""
+        return token_log_prob(self(inputs), drawn["tokens"], temperature)
 
     @torch.no_grad()
     def act(
@@ -146,19 +157,29 @@ class OpenVlaPolicy(nn.Module):
         draws: NDArray[np.float32] | None = None,
     ) -> PolicyOutput:
         """Choose one chunk for each observation; see `Policy.act`."""
-        if not (np.isfinite(temperature) and temperature >= 0):
-            raise ValueError(f"temperature must be 0 (greedy) or positive; got {temperature}")
-        log_probs = self.distribution(self.inputs(images, state, instructions), temperature or 1.0).cpu()
-        if temperature:
-            below = log_probs.exp().cumsum(-1)
-            uniform = torch.rand(below.shape[:-1]) if draws is None else torch.from_numpy(draws)
-            tokens = torch.searchsorted(below, uniform[..., None] * below[..., -1:], right=True).squeeze(-1)
-            tokens = tokens.clamp_max(below.shape[-1] - 1)  # where rounding made the product the whole sum
-        else:
-            tokens = log_probs.argmax(-1)
-        chosen = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
-        actions = self.action.to_physical(decode_tokens(tokens.numpy(), self.network.config.bins))
-        return PolicyOutput(actions=actions.astype(np.float32), tokens=tokens.numpy(), log_probs=chosen.numpy())
+        tokens, log_probs = choose_tokens(self(self.inputs(images, state, instructions)), temperature, draws)
+        actions = self.action.to_physical(decode_tokens(tokens, self.network.config.bins))
+        return PolicyOutput(actions.astype(np.float32), {"tokens": tokens}, log_probs)
+
+    def imitation_loss(
+        self,
+        inputs: PolicyInputs,
+        actions: torch.Tensor,
+        weights: torch.Tensor,
+        target_position: torch.Tensor,
+        config: SftLossConfig,
+        draws: torch.Tensor,
+    ) -> tuple[torch.Tensor, SftReport]:
+        """Cross-entropy against smoothed tokens; there is no auxiliary loss. See `Policy.imitation_loss`."""
+        logits = self(inputs)
+        bins = self.network.config.bins
+        place, centres = (
+            torch.as_tensor((values + 1) / 2, dtype=torch.float32, device=logits.device)
+            for values in (self.action.to_normalised(actions.cpu().numpy()), decode_tokens(np.arange(bins), bins))
+        )
+        targets = smoothed_targets(place, centres, config.sigma)
+        loss, excess = cross_entropy(logits, targets, weights.to(logits.device))
+        return loss, SftReport(excess, None)
 
     def inputs(
         self,

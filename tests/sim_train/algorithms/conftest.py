@@ -60,7 +60,7 @@ def play():
 def shown():
     """Six demonstrations."""
     env = ToyEnv(4)
-    return play_episodes(env, ExpertPlayer(env, TINY.bins, np.zeros(4)), [Job(i, i, 1) for i in range(6)], 0)[0]
+    return play_episodes(env, ExpertPlayer(env, np.zeros(4)), [Job(i, i, 1) for i in range(6)], 0)[0]
 
 
 @pytest.fixture

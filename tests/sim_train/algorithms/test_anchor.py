@@ -8,12 +8,12 @@ import torch
 from toy_env import TOY_SPEC
 
 from sim_train.algorithms.anchor import Anchor, AnchorConfig
-from sim_train.algorithms.sft import SftLossConfig, sft_loss, smoothed_targets
 from sim_train.algorithms.updater import UpdateConfig, Updater
 from sim_train.datasets.demonstrations import DemonstrationSet
 from sim_train.datasets.index import DatasetError, origin_of
+from sim_train.policies.imitation import SftLossConfig
 
-HOW = {"task": "toy", "engine": "none", "randomization": "", "noise": 0.0, "bins": 16, "seed": 0}
+HOW = {"task": "toy", "engine": "none", "randomization": "", "noise": 0.0, "seed": 0}
 
 
 def anchor(shown, weight=1.0, batch=16):
@@ -46,13 +46,12 @@ def test_alone_it_is_the_gradient_of_imitation(tiny_policy, threads, play, shown
     nothing = np.zeros(len(played), dtype=np.float32)
     got = gradient(tiny_policy, threads, played, nothing, anchor(shown, 1.0, batch=4000))  # nearly the whole set
     texts = [shown.instructions[i] for i in shown.trajectory]
-    lower, upper = (torch.tensor([getattr(f, end) for f in TOY_SPEC.action]) for end in ("lower", "upper"))
     config = SftLossConfig(auxiliary=0.0)
-    targets = smoothed_targets(torch.from_numpy(shown.actions), lower, upper, 16, config.sigma)
     executed = torch.from_numpy(shown.executed_steps)[:, None] > torch.arange(2)
     weights = executed[:, :, None].expand(-1, -1, 4) / (executed.sum() * 4)
     inputs = tiny_policy.inputs(shown.images, shown.state, texts)
-    loss, _ = sft_loss(tiny_policy, inputs, targets, weights, torch.from_numpy(shown.target_position), config)
+    actions, place = torch.from_numpy(shown.actions), torch.from_numpy(shown.target_position)
+    loss, _ = tiny_policy.imitation_loss(inputs, actions, weights, place, config, torch.zeros(len(place), 0))
     parts = torch.autograd.grad(loss, list(tiny_policy.parameters()), allow_unused=True)
     pairs = zip(parts, tiny_policy.parameters(), strict=True)
     expected = torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])
@@ -65,7 +64,7 @@ def test_it_pulls_towards_the_demonstrations(tiny_policy, threads, play, shown):
     updater = Updater(tiny_policy, UpdateConfig(learning_rate=1e-2, warmup_steps=0), threads, anchor(shown))
     nothing, rng = np.zeros(len(played), dtype=np.float32), np.random.default_rng(0)
     reports = [updater.update(played, nothing, 0, rng) for _ in range(4)]
-    assert reports[-1].anchor_nats < 0.7 * reports[0].anchor_nats
+    assert reports[-1].anchor_loss < 0.7 * reports[0].anchor_loss
 
 
 def test_it_reads_a_data_set(tiny_policy, threads, play, shown, tmp_path):
@@ -90,4 +89,4 @@ def test_what_it_cannot_imitate_is_refused(tiny_policy, reinforcement, shown, tm
 def test_without_a_weight_there_is_none(reinforcement):
     learner = reinforcement()
     assert learner.updater.anchor is None
-    assert learner.advance()["anchor_nats"] is None
+    assert learner.advance()["anchor_loss"] is None

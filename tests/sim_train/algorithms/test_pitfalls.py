@@ -96,7 +96,8 @@ def test_4_tokens_behind_a_success_teach_nothing(tiny_policy, threads, play):
     expected, _ = learned(tiny_policy, threads, played, signs(played))
 
     def with_other_tokens(where):
-        return dataclasses.replace(played, tokens=np.where(where[:, :, None], 15 - played.tokens, played.tokens))
+        tokens = played.drawn["tokens"]
+        return dataclasses.replace(played, drawn={"tokens": np.where(where[:, :, None], 15 - tokens, tokens)})
 
     assert torch.equal(learned(tiny_policy, threads, with_other_tokens(unused), signs(played))[0], expected)
     last = played.executed_steps[:, None] == np.arange(2) + 1  # the step of the success itself does

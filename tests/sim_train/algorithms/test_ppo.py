@@ -93,7 +93,7 @@ SETTINGS = {
 
 
 def test_a_saved_stage_goes_on_exactly(reinforcement, shown, tmp_path):
-    how = {"task": "toy", "engine": "none", "randomization": "", "noise": 0.0, "bins": 16, "seed": 0}
+    how = {"task": "toy", "engine": "none", "randomization": "", "noise": 0.0, "seed": 0}
     with DemonstrationSet.recording(tmp_path / "run" / "demonstrations", origin_of(TOY_SPEC, how)) as dataset:
         dataset.append(shown, len(shown))
     learner = reinforcement(**SETTINGS)
@@ -106,7 +106,7 @@ def test_a_saved_stage_goes_on_exactly(reinforcement, shown, tmp_path):
     restore_learner(resumed, load_state(tmp_path / "state"))
     again = [resumed.advance() for _ in range(2)]
     for one, other in zip(records, again, strict=True):
-        for key in ("update", "episodes", "success", "value_error", "explained_variance", "anchor_nats", "approx_kl"):
+        for key in ("update", "episodes", "success", "value_error", "explained_variance", "anchor_loss", "approx_kl"):
             assert one[key] == other[key], key
     straight, stopped = learner_state(learner).arrays, learner_state(resumed).arrays
     assert any(name.startswith("critic.") for name in straight)

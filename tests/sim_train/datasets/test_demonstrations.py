@@ -15,7 +15,7 @@ from sim_train.datasets.index import DatasetError, origin_of
 from sim_train.datasets.record import DemonstrationError, record
 from sim_train.rollouts.pool import WorkerPool
 
-HOW = {"task": "toy", "engine": "none", "randomization": "", "noise": 0.25, "bins": 16, "seed": 3}
+HOW = {"task": "toy", "engine": "none", "randomization": "", "noise": 0.25, "seed": 3}
 ORIGIN = origin_of(TOY_SPEC, HOW)
 
 
@@ -179,7 +179,6 @@ DAMAGE = {
     "shape": (rewritten(lambda a: a.update(state=a["state"][:, :6].copy())), "state is float32"),
     "type": (rewritten(lambda a: a.update(actions=a["actions"].astype(np.float64))), "actions is float64"),
     "nan": (rewritten(lambda a: a["state"].__setitem__((0, 0), np.nan)), "not finite"),
-    "tokens": (rewritten(lambda a: a["tokens"].__setitem__((0, 0, 0), 16)), "tokens has values outside"),
     "actions": (rewritten(lambda a: a["actions"].__setitem__((0, 0, 0), 1.0)), "actions has values outside"),
     "steps": (rewritten(lambda a: a["executed_steps"].__setitem__(0, 0)), "executed_steps has values outside"),
     "failure": (rewritten(lambda a: a["success"].__setitem__(0, False)), "did not succeed"),

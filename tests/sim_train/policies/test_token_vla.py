@@ -21,9 +21,9 @@ def test_shapes_come_from_the_contract(tiny_policy):
     longer = dataclasses.replace(TOY_SPEC, horizon=5)
     policy = TokenVla(longer, tiny_policy.config, tiny_policy.tokenizer.vocabulary)
     out = policy.act(*seen(3))
-    assert out.actions.shape == out.tokens.shape == out.log_probs.shape == (3, 5, 4)
+    assert out.actions.shape == out.drawn["tokens"].shape == out.log_probs.shape == (3, 5, 4)
     assert out.actions.dtype == out.log_probs.dtype == np.float32
-    assert out.tokens.dtype == np.int64
+    assert out.drawn["tokens"].dtype == np.int64
 
 
 def test_actions_lie_in_the_contracts_range(tiny_policy):
@@ -36,29 +36,30 @@ def test_actions_lie_in_the_contracts_range(tiny_policy):
 def test_greedy_is_the_likeliest_token_and_repeatable(tiny_policy):
     inputs = tiny_policy.inputs(*seen(4))
     with torch.no_grad():
-        best = tiny_policy.distribution(inputs, 1.0).argmax(-1)
+        best = tiny_policy(inputs)[0].argmax(-1)
     first, second = tiny_policy.act(*seen(4)), tiny_policy.act(*seen(4))
-    np.testing.assert_array_equal(first.tokens, best)
-    np.testing.assert_array_equal(first.tokens, second.tokens)
+    np.testing.assert_array_equal(first.drawn["tokens"], best)
+    np.testing.assert_array_equal(first.drawn["tokens"], second.drawn["tokens"])
 
 
 def test_sampling_follows_its_draws_and_its_distribution(tiny_policy):
     images, state, texts = seen(1)
     many = ({"front": images["front"].repeat(4000, 0)}, state.repeat(4000, 0), texts * 4000)
-    draws = np.random.default_rng(1).random((4000, 2, 4), dtype=np.float32)
+    draws = np.random.default_rng(1).random((4000, 8), dtype=np.float32)
     one, same = (tiny_policy.act(*many, temperature=0.5, draws=draws) for _ in range(2))
-    np.testing.assert_array_equal(one.tokens, same.tokens)
+    np.testing.assert_array_equal(one.drawn["tokens"], same.drawn["tokens"])
     with torch.no_grad():
-        probabilities = tiny_policy.distribution(tiny_policy.inputs(images, state, texts), 0.5)[0, 0, 0].exp()
-    counts = np.bincount(one.tokens[:, 0, 0], minlength=16) / 4000
+        probabilities = (tiny_policy(tiny_policy.inputs(images, state, texts))[0][0, 0, 0] / 0.5).softmax(-1)
+    counts = np.bincount(one.drawn["tokens"][:, 0, 0], minlength=16) / 4000
     np.testing.assert_allclose(counts, probabilities, atol=0.04)
 
 
 def test_log_probs_are_those_of_the_tokens_at_the_same_temperature(tiny_policy):
     out = tiny_policy.act(*seen(8), temperature=1.6)
+    tokens = {"tokens": torch.from_numpy(out.drawn["tokens"])}
     with torch.no_grad():
-        again = tiny_policy.log_prob(tiny_policy.inputs(*seen(8)), torch.from_numpy(out.tokens), 1.6)
-        other = tiny_policy.log_prob(tiny_policy.inputs(*seen(8)), torch.from_numpy(out.tokens), 1.0)
+        again = tiny_policy.log_prob(tiny_policy.inputs(*seen(8)), tokens, 1.6).log_probs
+        other = tiny_policy.log_prob(tiny_policy.inputs(*seen(8)), tokens, 1.0).log_probs
     np.testing.assert_allclose(again.numpy(), out.log_probs, atol=1e-5)
     assert np.abs(other.numpy() - out.log_probs).max() > 1e-3
 
@@ -131,7 +132,7 @@ def test_a_temperature_that_is_none(tiny_policy, temperature):
 def test_a_blueprint_builds_the_same_network(tiny_policy):
     other = from_blueprint(to_blueprint(tiny_policy))
     other.load_state_dict(tiny_policy.state_dict())
-    np.testing.assert_array_equal(other.act(*seen(4)).tokens, tiny_policy.act(*seen(4)).tokens)
+    np.testing.assert_array_equal(other.act(*seen(4)).actions, tiny_policy.act(*seen(4)).actions)
     assert other.spec == tiny_policy.spec
 
 

@@ -13,7 +13,7 @@ def make_run():
     def make(root, seed=0, learning_rate=1e-3, updates=4, finished=True):
         config = config_of(seed, learning_rate)
         (root / "metrics").mkdir(parents=True)
-        sft = [{"step": 20 * i, "excess_nats": 2.0 / i, "target_error_mm": 100.0 / i} for i in range(1, 5)]
+        sft = [{"step": 20 * i, "imitation_loss": 2.0 / i, "target_error_mm": 100.0 / i} for i in range(1, 5)]
         rl = [rl_record(i, round(0.4 + 0.1 * seed + 0.02 * i, 2)) for i in range(1, updates + 1)]
         rl[-1] |= {"greedy_success": 0.9, "greedy_ci95": [0.85, 0.94], "greedy_episodes": 200, "validation_s": 1.0}
         for stage, records in (("sft", sft), ("rl", rl)):

@@ -36,7 +36,7 @@ def test_numbers_that_are_not_finite_become_none():
 
 
 def test_every_panel_shows_something_of_a_complete_record():
-    full = complete(rl_record(1, validation_s=1.0, anchor_nats=0.1, explained_variance=0.5, value_error=0.2), 4, 0)
+    full = complete(rl_record(1, validation_s=1.0, anchor_loss=0.1, explained_variance=0.5, value_error=0.2), 4, 0)
     for panel in RL_PANELS:
         assert all(curve.key in full for curve in panel.curves), panel.title
 

@@ -35,7 +35,7 @@ def test_a_run_that_goes_on_and_is_writing_a_line(tmp_path, make_run):
 
 def test_a_run_in_its_first_stage_tells_its_settings_by_its_state(tmp_path):
     (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "sft.jsonl").write_text('{"step": 20, "excess_nats": 1.0}\n')
+    (tmp_path / "metrics" / "sft.jsonl").write_text('{"step": 20, "imitation_loss": 1.0}\n')
     assert read_run(tmp_path).config == {}
     assert read_run(tmp_path).task == "unknown"
     (tmp_path / "state" / "sft").mkdir(parents=True)

@@ -10,7 +10,7 @@ from sim_train.reports.tensorboard import TensorBoardMissingError, scalars, writ
 
 def test_every_number_with_its_step(tmp_path, make_run):
     found = list(scalars(read_run(make_run(tmp_path / "train"))))
-    assert ("sft/excess_nats", 2.0, 20) in found
+    assert ("sft/imitation_loss", 2.0, 20) in found
     assert ("rl/mixed_share", 0.6, 3) in found
     assert ("rl/greedy_ci95_high", 0.94, 4) in found
     assert len({(name, step) for name, _, step in found}) == len(found)

@@ -18,7 +18,7 @@ class Scripted:
         self.asked.append(len(indices))
         actions = np.full((len(indices), 2, 4), -0.03, dtype=np.float32)
         actions[env.chunks[list(indices)] == self.at, self.step, 0] = 0.03
-        return Choice(actions, actions, np.zeros(actions.shape, dtype=np.int64), np.zeros_like(actions))
+        return Choice(actions, actions, {}, np.zeros_like(actions))
 
 
 def right(count):
@@ -72,7 +72,7 @@ def test_a_simulator_that_always_fails_is_refused():
 def test_what_is_recorded_is_what_the_policy_said(tiny_policy):
     env = ToyEnv(4)
     played, _ = play_episodes(env, PolicyPlayer(tiny_policy, 1.0), [Job(i, i, 2) for i in range(4)], 0)
-    np.testing.assert_array_equal(tiny_policy.binning.decode(played.tokens), played.actions)
+    np.testing.assert_array_equal(tiny_policy.binning.decode(played.drawn["tokens"]), played.actions)
     assert (played.log_probs < 0).all()
     assert (played.images["front"][:, 0, 0, 0] == played.seed[played.trajectory]).all()
     assert played.instructions[0] == "go left"
@@ -80,7 +80,7 @@ def test_what_is_recorded_is_what_the_policy_said(tiny_policy):
 
 def test_the_expert_is_disturbed_but_remembered_undisturbed():
     env = ToyEnv(8)
-    expert = ExpertPlayer(env, 256, np.array([0.2, 0.2, 0.2, 0.0]))
+    expert = ExpertPlayer(env, np.array([0.2, 0.2, 0.2, 0.0]))
     seen = env.reset(range(8), list(range(8)))
     choice = expert.choose(env, list(range(8)), seen, [np.random.default_rng(i) for i in range(8)])
     np.testing.assert_array_equal(choice.recorded, env.expert_actions(range(8)))

@@ -18,7 +18,7 @@ from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
 from sim_train.rollouts.worker import ExpertTask, PolicyTask, split
 
 JOBS = [Job(i, i, 4) for i in range(6)]
-EXPERT = ExpertTask(16, (0.1, 0.1, 0.1, 0.0))
+EXPERT = ExpertTask((0.1, 0.1, 0.1, 0.0))
 
 
 def same(one, other):
@@ -50,7 +50,7 @@ def test_workers_play_with_the_weights_they_were_given_last(pool, tiny_policy):
     pool.set_policy(tiny_policy, version=1)
     after, _ = pool.play(JOBS, PolicyTask(0.0), seed=0)
     inputs = after.images, after.state, [after.instructions[i] for i in after.trajectory]
-    np.testing.assert_array_equal(tiny_policy.act(*inputs).tokens, after.tokens)
+    np.testing.assert_array_equal(tiny_policy.act(*inputs).actions, after.actions)
     assert not same(before, after)
 
 

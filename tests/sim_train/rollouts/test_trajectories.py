@@ -5,14 +5,14 @@ import pytest
 from toy_env import ToyEnv
 
 from sim_train.rollouts.episodes import Job, play_episodes
-from sim_train.rollouts.players import ExpertPlayer
+from sim_train.rollouts.players import ExpertPlayer, PolicyPlayer
 from sim_train.rollouts.trajectories import Trajectories, concatenate
 
 
 @pytest.fixture
 def played():
     env = ToyEnv(3, margin=0.04)  # the expert fails: every trajectory has all three chunks
-    return play_episodes(env, ExpertPlayer(env, 16, np.zeros(4)), [Job(i, 10 + i, 1) for i in range(4)], 7)[0]
+    return play_episodes(env, ExpertPlayer(env, np.zeros(4)), [Job(i, 10 + i, 1) for i in range(4)], 7)[0]
 
 
 def test_select_takes_whole_trajectories_in_order(played):
@@ -45,3 +45,15 @@ def test_concatenate(played):
     assert both.images["front"][:, 0, 0, 0].tolist() == [13] * 3 + [10] * 3 + [11] * 3
     with pytest.raises(ValueError, match="nothing"):
         concatenate([])
+
+
+def test_what_a_policy_drew_and_the_task_stay_with_their_trajectory(tiny_policy):
+    jobs = [Job(i, 10 + i, 1, task=i % 2) for i in range(4)]
+    made = play_episodes(ToyEnv(3, margin=1.0), PolicyPlayer(tiny_policy, 1.0), jobs, 0)[0]
+    assert made.task.tolist() == [0, 1, 0, 1]
+    assert made.drawn["tokens"].shape == made.actions.shape
+    part = Trajectories.from_arrays(concatenate([made.select([3]), made.select([1, 0])]).arrays())
+    assert part.task.tolist() == [1, 1, 0]
+    np.testing.assert_array_equal(tiny_policy.binning.decode(part.drawn["tokens"]), part.actions)
+    greedy = play_episodes(ToyEnv(3), PolicyPlayer(tiny_policy, 0.0), jobs, 0)[0]
+    assert greedy.drawn == {}

@@ -18,8 +18,8 @@ from sim_train.policies.openvla.policy import OpenVlaPolicy
 
 def test_shapes_come_from_the_contract(policy):
     out = policy.act(*observed(3))
-    assert out.actions.shape == out.tokens.shape == out.log_probs.shape == (3, 3, 4)
-    assert (out.actions.dtype, out.tokens.dtype, out.log_probs.dtype) == (np.float32, np.int64, np.float32)
+    assert out.actions.shape == out.drawn["tokens"].shape == out.log_probs.shape == (3, 3, 4)
+    assert (out.actions.dtype, out.drawn["tokens"].dtype, out.log_probs.dtype) == (np.float32, np.int64, np.float32)
 
 
 def test_prompt(policy):
@@ -31,31 +31,32 @@ def test_prompt(policy):
 def test_actions_decode_from_tokens(policy):
     out = policy.act(*observed(4), temperature=5.0)
     lower, upper = ([getattr(field, end) for field in SPEC.action] for end in ("lower", "upper"))
-    centres = decode_tokens(out.tokens, 256)
+    centres = decode_tokens(out.drawn["tokens"], 256)
     expected = (centres + 1) / 2 * (np.array(upper) - lower) + lower
     np.testing.assert_allclose(out.actions, expected, atol=1e-6)
 
 
 def test_greedy_is_the_likeliest_token(policy):
     with torch.no_grad():
-        best = policy.distribution(policy.inputs(*observed(4)), 1.0).argmax(-1)
-    np.testing.assert_array_equal(policy.act(*observed(4)).tokens, best.numpy())
+        best = policy(policy.inputs(*observed(4))).argmax(-1)
+    np.testing.assert_array_equal(policy.act(*observed(4)).drawn["tokens"], best.numpy())
 
 
 def test_log_probs_of_acting_are_those_of_training(policy):
     out = policy.act(*observed(4), temperature=1.6)
     with torch.no_grad():
-        again = policy.log_prob(policy.inputs(*observed(4)), torch.from_numpy(out.tokens), 1.6)
-        total = policy.distribution(policy.inputs(*observed(4)), 1.6).exp().sum(-1)
+        drawn = {"tokens": torch.from_numpy(out.drawn["tokens"])}
+        again = policy.log_prob(policy.inputs(*observed(4)), drawn, 1.6).log_probs
+        total = (policy(policy.inputs(*observed(4))) / 1.6).softmax(-1).sum(-1)
     np.testing.assert_allclose(again.numpy(), out.log_probs, atol=1e-5)
     torch.testing.assert_close(total, torch.ones_like(total))
 
 
 def test_draws_decide_what_is_sampled(policy):
-    draws = np.random.default_rng(5).random((2, 3, 4)).astype(np.float32)
-    first, second = (policy.act(*observed(2), temperature=1.0, draws=draws).tokens for _ in range(2))
+    draws = np.random.default_rng(5).random((2, 12)).astype(np.float32)
+    first, second = (policy.act(*observed(2), temperature=1.0, draws=draws).drawn["tokens"] for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    lowest = policy.act(*observed(2), temperature=1.0, draws=np.zeros_like(draws)).tokens
+    lowest = policy.act(*observed(2), temperature=1.0, draws=np.zeros_like(draws)).drawn["tokens"]
     assert (lowest <= first).all()
     assert (lowest < first).any()
 
@@ -76,7 +77,7 @@ def test_loads_from_a_directory(policy, network, norm_stats, tmp_path):
     word_tokenizer().save(str(tmp_path / "tokenizer.json"))
     loaded = OpenVlaPolicy.load(tmp_path, SPEC, network.config, "toy", "q01_q99")
     ours, theirs = loaded.act(*observed(3)), policy.act(*observed(3))
-    np.testing.assert_array_equal(ours.tokens, theirs.tokens)
+    np.testing.assert_array_equal(ours.drawn["tokens"], theirs.drawn["tokens"])
     np.testing.assert_allclose(ours.log_probs, theirs.log_probs, atol=1e-6)
 
 
