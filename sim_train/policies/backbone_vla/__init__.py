@@ -1,0 +1,1 @@
+"""Action-token policies around any vision backbones and causal language model of transformers."""
