@@ -27,6 +27,8 @@ class SamplingConfig:
     """At most this many times `groups` are played for one update."""
     max_staleness: int = 1
     """Carried groups that are older than this many versions are dropped."""
+    task_weights: str = "even"
+    """How groups are dealt out to several tasks: one of `sim_train.algorithms.task_mix.TASK_WEIGHTS`."""
 
 
 @dataclass(frozen=True, eq=False)

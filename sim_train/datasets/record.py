@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -24,9 +25,14 @@ class DemonstrationError(RuntimeError):
 
 
 def record(
-    dataset: DemonstrationSet, pool: WorkerPool, wanted: int, on_progress: Callable[[int], None] = lambda done: None
+    dataset: DemonstrationSet,
+    pool: WorkerPool,
+    wanted: int,
+    on_progress: Callable[[int], None] = lambda done: None,
+    number: int = 0,
 ) -> None:
-    """Bring the data set to `wanted` episodes. `pool` has the worlds that the data set's origin says.
+    """Bring the data set to `wanted` episodes. The worlds of `pool` offer what the data set's origin says as their task
+    `number`; in the data set, which has one task, it is 0.
 
     An episode depends on the origin and on its own number only: what is interrupted, shared between other workers or
     asked for in two goes gives the same data set. `on_progress` is called with the episodes recorded or just played; an
@@ -44,12 +50,13 @@ def record(
         # a few more than are missing: most experts fail now and then, and a second round would cost more
         count = min(math.ceil((wanted - have) * 1.2), _AT_ONCE)
         seeds = TrainingSeeds(seed, tried).take(count)
-        jobs = [Job(tried + i, world, 1) for i, world in enumerate(seeds)]
+        jobs = [Job(tried + i, world, 1, number) for i, world in enumerate(seeds)]
         played, _ = pool.play(jobs, task, seed, functools.partial(_tell, on_progress, have, wanted))
         good = np.flatnonzero(played.success)[: wanted - have]
         # seeds behind the last episode that is kept are left to whoever wants more
         used = int(good[-1]) + 1 if have + len(good) == wanted else count
-        dataset.append(played.select(good), used)
+        kept = played.select(good)
+        dataset.append(dataclasses.replace(kept, task=np.zeros_like(kept.task)), used)
         if len(dataset) < wanted and len(dataset) < MIN_SUCCESS * dataset.tried:
             raise DemonstrationError(
                 f"the expert succeeded in {len(dataset)} of {dataset.tried} episodes; lower the noise "

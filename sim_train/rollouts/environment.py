@@ -74,5 +74,18 @@ class Environment(Protocol):
         """Free everything."""
 
 
+class MultiTaskEnvironment(Environment, Protocol):
+    """One that offers several tasks, or levels of difficulty."""
+
+    def reset(
+        self,
+        seeds: Sequence[int],
+        indices: Sequence[int],
+        tasks: Sequence[int] | None = None,
+        levels: Sequence[float] | None = None,
+    ) -> Observations:
+        """Start episodes of these tasks (default: the first) at these levels in 0..1 (default: 1, the hardest)."""
+
+
 MakeEnvironment = Callable[[int], Environment]
 """Makes an environment with that many worlds. Must be importable by name: worker processes start from nothing."""

@@ -7,14 +7,16 @@ whatever process, and however often a worker has to begin again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim_train.rollouts.environment import Environment, Observations
+from sim_train.rollouts.environment import Environment, MultiTaskEnvironment, Observations
 from sim_train.rollouts.players import Choice, Player
+from sim_train.rollouts.timers import Spent, Stopwatch
 from sim_train.rollouts.trajectories import Trajectories
 
 MAX_FAULTS = 5
@@ -31,6 +33,8 @@ class Job:
     members: int
     task: int = 0
     """Index of the task among those of the run."""
+    level: float = 1.0
+    """Of difficulty, in 0..1: where between their start and their end a curriculum's knobs are."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,12 @@ class Start:
     member: int
     seed: int
     task: int = 0
+    level: float = 1.0
 
 
 def starts_of(jobs: Iterable[Job]) -> list[Start]:
     """The single episodes of the jobs, members of a group side by side."""
-    return [Start(job.group, member, job.seed, job.task) for job in jobs for member in range(job.members)]
+    return [Start(job.group, member, job.seed, job.task, job.level) for job in jobs for member in range(job.members)]
 
 
 class EnvironmentFaultError(RuntimeError):
@@ -66,57 +71,101 @@ class Episode:
 
 @dataclass(frozen=True)
 class Beat:
-    """A sign of life: some worlds were reset, or all of them played a chunk."""
+    """A sign of life: some worlds were reset, or a table of them played a chunk."""
 
     kind: str
     """Either "reset" or "chunk"."""
     finished: list[Episode]
     faults: int
     """Episodes that were thrown away in this chunk, to be played again, because the simulator failed."""
+    spent: Spent
+    """Where the time since the beat before went."""
 
 
-def play(env: Environment, player: Player, starts: Sequence[Start], seed: int) -> Iterator[Beat]:
-    """Play all episodes, a beat at a time. `seed`: of the players' randomness, together with an episode's own numbers.
+def play(env: Environment, player: Player, starts: Sequence[Start], seed: int, tables: int = 1) -> Iterator[Beat]:
+    """Play all episodes, a beat at a time.
 
     A fault of the simulator says nothing about the policy, so that episode is never scored as a failure.
+
+    Args:
+        env: the worlds.
+        player: chooses.
+        starts: the episodes.
+        seed: of the players' randomness, together with an episode's own numbers.
+        tables: parts of the worlds that take turns: while one is simulated, the player thinks about the others.
 
     Raises:
         EnvironmentFaultError: one episode failed `MAX_FAULTS` times.
     """
     waiting = deque(_begin(start, seed) for start in starts)
-    active: dict[int, Episode] = {}
-    free = list(range(env.num_envs))
-    seen: dict[int, tuple[Observations, int]] = {}
-    while waiting or active:
-        while free and waiting:
-            count = min(_RESET_AT_ONCE, len(free), len(waiting))
-            rows, free = free[:count], free[count:]
-            begun = [waiting.popleft() for _ in rows]
-            first = env.reset([episode.start.seed for episode in begun], rows)
-            for row, index in enumerate(rows):
-                active[index] = begun[row]
-                active[index].instruction = first.instructions[row]
-                seen[index] = (first, row)
-            yield Beat("reset", [], 0)
-        indices = sorted(active)
-        batch = _Batch([seen[i] for i in indices])
-        choice = player.choose(env, indices, batch, [active[i].rng for i in indices])
-        result = env.step(choice.played, indices)
+    parts = np.array_split(np.arange(env.num_envs), min(tables, env.num_envs))
+    seats = [_Table(env, player, part.tolist()) for part in parts]
+    watch = Stopwatch()
+    while waiting or any(table.active for table in seats):
+        for table in seats:
+            if table.active:
+                yield table.play(waiting, seed, watch)
+            while table.free and waiting:
+                yield table.seat(waiting, watch)
+            if table.active:
+                table.ask(watch)
+
+
+class _Table:
+    """Some of the worlds of an environment, which step together."""
+
+    def __init__(self, env: Environment, player: Player, worlds: list[int]) -> None:
+        self.env = env
+        self.player = player
+        self.free = worlds
+        self.active: dict[int, Episode] = {}
+        self._seen: dict[int, tuple[Observations, int]] = {}
+        self._indices: list[int] = []
+        self._batch: _Batch
+        self._answer: Callable[[], Choice]
+
+    def seat(self, waiting: deque[Episode], watch: Stopwatch) -> Beat:
+        """Reset some free worlds for the next episodes."""
+        count = min(_RESET_AT_ONCE, len(self.free), len(waiting))
+        rows, self.free = self.free[:count], self.free[count:]
+        begun = [waiting.popleft() for _ in rows]
+        with watch.environment(self.env):
+            first = _reset(self.env, [episode.start for episode in begun], rows)
+        for row, index in enumerate(rows):
+            self.active[index] = begun[row]
+            self.active[index].instruction = first.instructions[row]
+            self._seen[index] = (first, row)
+        return Beat("reset", [], 0, watch.take())
+
+    def ask(self, watch: Stopwatch) -> None:
+        """Ask the player about all worlds that are being played."""
+        self._indices = sorted(self.active)
+        self._batch = _Batch([self._seen[i] for i in self._indices])
+        with watch.inference():
+            rngs = [self.active[i].rng for i in self._indices]
+            self._answer = self.player.ask(self.env, self._indices, self._batch, rngs)
+
+    def play(self, waiting: deque[Episode], seed: int, watch: Stopwatch) -> Beat:
+        """Play what the player answers."""
+        with watch.inference():
+            choice = self._answer()
+        with watch.environment(self.env):
+            result = self.env.step(choice.played, self._indices)
         finished: list[Episode] = []
-        for row, index in enumerate(indices):
-            episode = active[index]
-            seen[index] = (result.observations, row)
+        for row, index in enumerate(self._indices):
+            episode = self.active[index]
+            self._seen[index] = (result.observations, row)
             if result.fault[row]:
                 waiting.append(_again(episode, seed))
             else:
-                episode.rows.append(_record(batch, choice, row, int(result.executed_steps[row])))
+                episode.rows.append(_record(self._batch, choice, row, int(result.executed_steps[row])))
                 if not result.done[row]:
                     continue
                 episode.success = bool(result.success[row])
                 finished.append(episode)
-            del active[index]
-            free.append(index)
-        yield Beat("chunk", finished, int(result.fault.sum()))
+            del self.active[index]
+            self.free.append(index)
+        return Beat("chunk", finished, int(result.fault.sum()), watch.take())
 
 
 def play_episodes(
@@ -152,6 +201,14 @@ def assemble(episodes: Sequence[Episode], version: int) -> Trajectories:
     plain["version"] = np.full(len(episodes), version, dtype=np.int64)
     plain["instructions"] = np.frombuffer("\n".join(e.instruction for e in episodes).encode(), dtype=np.uint8)
     return Trajectories.from_arrays(plain)
+
+
+def _reset(env: Environment, starts: Sequence[Start], rows: Sequence[int]) -> Observations:
+    seeds = [start.seed for start in starts]
+    if all((start.task, start.level) == (0, 1.0) for start in starts):
+        return env.reset(seeds, rows)
+    several = cast(MultiTaskEnvironment, env)  # who asks for more than one task has made worlds for it
+    return several.reset(seeds, rows, [start.task for start in starts], [start.level for start in starts])
 
 
 class _Batch:
