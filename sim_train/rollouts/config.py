@@ -60,6 +60,9 @@ class RolloutConfig:
     """How many, where inference is shared."""
     inference_device: str = "cpu"
     """One of `DEVICES`: of the inference workers."""
+    inference_batch: int = 64
+    """Rows of their batches on a GPU, always this many: it has another kernel for each number of rows, which rounds in
+    another way, and an answer must not depend on who else asked. On the CPU a batch has as many rows as there are."""
     asynchronous: bool = False
     """Play the next update's episodes, with weights one version older, while the trainer makes an update."""
     timeout_s: float = 120.0
@@ -71,6 +74,11 @@ class RolloutConfig:
     def processes(self) -> int:
         """Processes that simulate on this machine."""
         return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def inference_rows(self) -> int:
+        """Rows of every batch of an inference worker; 0: as many as there are."""
+        return self.inference_batch if self.inference_device == "cuda" else 0
 
     def checks(self) -> list[tuple[bool, str]]:
         """Whether each setting makes sense, and what to say if not."""
@@ -85,6 +93,7 @@ class RolloutConfig:
                 f"rollout.inference must be one of {list(INFERENCE)}; got {self.inference!r}",
             ),
             (self.inference_workers >= 1, "rollout.inference_workers must be at least 1"),
+            (self.inference_batch >= 2, "rollout.inference_batch must be at least 2"),
             (
                 self.inference_device in DEVICES,
                 f"rollout.inference_device must be one of {list(DEVICES)}; got {self.inference_device!r}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim_train.policies.protocol import Policy
 from sim_train.rollouts.environment import Environment, Observations
+from sim_train.rollouts.inference import Answer, Line, Query, answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +36,15 @@ class Player(Protocol):
     ) -> Choice:
         """One chunk for each of the worlds `indices`, of which `seen` was observed, and `rngs` are the randomness."""
 
+    def ask(
+        self, env: Environment, indices: Sequence[int], seen: Observations, rngs: Sequence[np.random.Generator]
+    ) -> Callable[[], Choice]:
+        """As `choose`, for players that think elsewhere: the result waits for what they chose. Others choose now."""
+        choice = self.choose(env, indices, seen, rngs)
+        return lambda: choice
 
-class PolicyPlayer:
+
+class PolicyPlayer(Player):
     """A policy at a temperature (0: greedy)."""
 
     def __init__(self, policy: Policy, temperature: float) -> None:
@@ -47,22 +55,52 @@ class PolicyPlayer:
         self, env: Environment, indices: Sequence[int], seen: Observations, rngs: Sequence[np.random.Generator]
     ) -> Choice:
         """Ask the policy."""
-        draws = None
-        if self.temperature:
-            draws = np.stack([rng.random(self.policy.draw_size, dtype=np.float32) for rng in rngs])
-        count = len(indices)
-        if count > 1:
-            out = self.policy.act(seen.images, seen.state, seen.instructions, self.temperature, draws)
-        else:  # asked twice: a product with a single row may be rounded in another way than one with many
-            images = {name: image.repeat(2, axis=0) for name, image in seen.images.items()}
-            draws = draws.repeat(2, axis=0) if draws is not None else None
-            state = seen.state.repeat(2, axis=0)
-            out = self.policy.act(images, state, [*seen.instructions] * 2, self.temperature, draws)
-        drawn = {name: array[:count] for name, array in out.drawn.items()} if self.temperature else {}
-        return Choice(out.actions[:count], out.actions[:count], drawn, out.log_probs[:count])
+        query = _query(0, self.temperature, self.policy.draw_size, seen, rngs)
+        return _choice(answer(self.policy, [query])[0])
 
 
-class ExpertPlayer:
+class SharedPlayer(Player):
+    """A policy that an inference worker has.
+
+    Args:
+        line: to that worker.
+        weights: number of the weights that are to answer.
+        draw_size: of the policy.
+        temperature: 0: greedy.
+    """
+
+    def __init__(self, line: Line, weights: int, draw_size: int, temperature: float) -> None:
+        self.line = line
+        self.weights = weights
+        self.draw_size = draw_size
+        self.temperature = temperature
+
+    def choose(
+        self, env: Environment, indices: Sequence[int], seen: Observations, rngs: Sequence[np.random.Generator]
+    ) -> Choice:
+        """Ask and wait."""
+        return self.ask(env, indices, seen, rngs)()
+
+    def ask(
+        self, env: Environment, indices: Sequence[int], seen: Observations, rngs: Sequence[np.random.Generator]
+    ) -> Callable[[], Choice]:
+        """Ask; the result waits. It raises InferenceError if there is no answer."""
+        answered = self.line.ask(_query(self.weights, self.temperature, self.draw_size, seen, rngs))
+        return lambda: _choice(answered())
+
+
+def _query(
+    weights: int, temperature: float, draw_size: int, seen: Observations, rngs: Sequence[np.random.Generator]
+) -> Query:
+    draws = np.stack([rng.random(draw_size, dtype=np.float32) for rng in rngs]) if temperature else None
+    return Query(weights, temperature, seen.images, seen.state, seen.instructions, draws)
+
+
+def _choice(answered: Answer) -> Choice:
+    return Choice(answered.actions, answered.actions, answered.drawn, answered.log_probs)
+
+
+class ExpertPlayer(Player):
     """The scripted expert, disturbed while it acts but remembered undisturbed.
 
     The noise (as in DART, arXiv 1703.09327) shows the learner states next to the expert's path together with the way

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
@@ -11,40 +10,22 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from sim_train.policies.blueprint import to_blueprint
 from sim_train.policies.kinds import StoredPolicy
+from sim_train.rollouts.calls import Call, PlayReport, WorkerFailureError
 from sim_train.rollouts.environment import MakeEnvironment
-from sim_train.rollouts.episodes import Job, Start, starts_of
+from sim_train.rollouts.episodes import Job
+from sim_train.rollouts.inference_pool import InferencePool
 from sim_train.rollouts.pace import STILL_S, Pace, Stillness
-from sim_train.rollouts.trajectories import Trajectories, concatenate
-from sim_train.rollouts.worker import Report, Request, Task, Weights, serve, split, weights_of
+from sim_train.rollouts.trajectories import Trajectories
+from sim_train.rollouts.weights import Weights, weights_of
+from sim_train.rollouts.worker import Remote, Request, Task, serve
 
-MAX_RESTARTS = 2
-"""Times that one share of the work may bring a worker down without finishing an episode in between."""
 STARTUP_S = 300.0
 """Time for a worker to import everything and build its worlds, before its time-out counts."""
 _POLL_S = 0.25
 _PRELOADED = ["sim_train.rollouts.worker"]
 """What workers have imported when they are born: it takes seconds, and a replacement has none to lose. Without MuJoCo,
 whose graphics must not be shared by processes."""
-
-
-class WorkerFailureError(RuntimeError):
-    """A share of the work cannot be done."""
-
-
-@dataclass(frozen=True)
-class PlayReport:
-    """What one call cost."""
-
-    seconds: float
-    """Wall time."""
-    faults: int
-    """Episodes played again because the simulator failed."""
-    restarts: int
-    """Workers started again."""
 
 
 @dataclass
@@ -61,41 +42,6 @@ class _Worker:
     """When it was heard last."""
 
 
-@dataclass
-class _Share:
-    """One worker's part of a call."""
-
-    missing: dict[tuple[int, int], Start]
-    """Episodes that are not finished, by group and member."""
-    done: bool = False
-    falls: int = 0
-    """Workers that it has brought down since its last finished episode."""
-
-
-@dataclass
-class _Call:
-    """Everything that one call of `play` has brought home."""
-
-    task: Task
-    seed: int
-    shares: list[_Share]
-    on_progress: Callable[[int], None]
-    parts: list[Trajectories]
-    keys: list[tuple[int, int]]
-    faults: int = 0
-    restarts: int = 0
-
-    def receive(self, share: _Share, report: Report) -> None:
-        self.faults += report.faults
-        if report.arrays is not None:
-            self.parts.append(Trajectories.from_arrays(report.arrays))
-            self.keys += report.keys
-            for key in report.keys:
-                del share.missing[key]
-            share.falls = 0
-        self.on_progress(len(self.keys))
-
-
 class WorkerPool:
     """Workers that live as long as the pool. Use as a context manager.
 
@@ -108,10 +54,20 @@ class WorkerPool:
         envs_per_worker: worlds in each.
         timeout_s: silence that is allowed while it is not known how long chunks take, and at most. One chunk of all
             its worlds must fit in easily.
+        inference_workers: processes that infer for all workers; 0: each worker has the weights itself.
+        inference_device: "cpu" or "cuda", of those processes.
+        inference_rows: of each of their batches; 0: as many as there are. See `inference.answer`.
     """
 
     def __init__(
-        self, make_environment: MakeEnvironment, workers: int, envs_per_worker: int, timeout_s: float = 120.0
+        self,
+        make_environment: MakeEnvironment,
+        workers: int,
+        envs_per_worker: int,
+        timeout_s: float = 120.0,
+        inference_workers: int = 0,
+        inference_device: str = "cpu",
+        inference_rows: int = 0,
     ) -> None:
         if workers < 1 or envs_per_worker < 1 or timeout_s <= 0:
             raise ValueError(
@@ -124,7 +80,13 @@ class WorkerPool:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
         self._weights: Weights | None = None
-        self._workers = [self._start() for _ in range(workers)]
+        self._remote: Remote | None = None
+        self._inference = (
+            InferencePool(self._context, inference_workers, inference_device, inference_rows)
+            if inference_workers
+            else None
+        )
+        self._workers = [self._start(i) for i in range(workers)]
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -136,7 +98,10 @@ class WorkerPool:
 
     def set_policy(self, policy: StoredPolicy, version: int) -> None:
         """Let every worker play with the policy's present weights; `version` is remembered with each trajectory."""
-        self._weights = weights_of(policy, json.dumps(to_blueprint(policy)), version)
+        self._weights = weights_of(policy, version)
+        if self._inference:
+            self._inference.set_weights(self._weights)
+            self._remote = Remote(self._inference.number, version, policy.draw_size)
 
     def play(
         self,
@@ -156,21 +121,15 @@ class WorkerPool:
         Raises:
             WorkerFailureError: the simulator refuses an episode, or a share of the work keeps killing its worker.
         """
-        if not jobs:
-            raise ValueError("nothing to play: no jobs were given")
-        started = time.monotonic()
-        shares = [_share(starts_of(part)) for part in split(jobs, len(self._workers)) if part]
-        call = _Call(task, seed, shares, on_progress, [], [])
+        call = Call(jobs, task, seed, len(self._workers), on_progress)
         for i in range(len(self._workers)):
             if self._workers[i].state in ("asked", "busy"):  # still at it for a call that was given up
                 self._replace(i)
-        for i in range(len(shares)):
+        for i in range(len(call.shares)):
             self._ask(i, call)
-        while not all(share.done for share in shares):
+        while not call.done:
             self._listen(call)
-        order = sorted(range(len(call.keys)), key=call.keys.__getitem__)
-        merged = concatenate(call.parts).select(np.array(order))
-        return merged, PlayReport(time.monotonic() - started, call.faults, call.restarts)
+        return call.result()
 
     @property
     def process_ids(self) -> list[int]:
@@ -183,14 +142,20 @@ class WorkerPool:
         for worker in self._workers:
             worker.process.join(timeout=5.0 if worker in idle else 0.0)
             _kill(worker)
+        if self._inference:
+            self._inference.close()
 
-    def _listen(self, call: _Call) -> None:
+    def _listen(self, call: Call) -> None:
         """Wait for a moment, and deal with what workers say or fail to say."""
         began = time.monotonic()
         busy = [i for i, share in enumerate(call.shares) if not share.done]
         spoken = wait([self._workers[i].connection for i in busy], timeout=_POLL_S)
         now = time.monotonic()
         listened_s = min(now - began, 2 * _POLL_S)  # more only if this process was stopped or starved, too
+        if self._inference:
+            call.restarts += self._inference.tend()
+            if not self._inference.ready:
+                listened_s = 0.0  # the workers wait for it
         for i in busy:
             worker = self._workers[i]
             if worker.connection in spoken:
@@ -208,17 +173,20 @@ class WorkerPool:
                 worker.still.watch(worker.process.pid or 0, listened_s)
                 starting = worker.state == "starting"
                 allowed_s = STARTUP_S if starting else self._pace.allowed_s(call.shares[i].falls)
-                if worker.silent_s > allowed_s or (not starting and worker.still.seconds > STILL_S):
+                still = not starting and not self._inference and worker.still.seconds > STILL_S
+                if worker.silent_s > allowed_s or still:
+                    if self._inference and not starting:  # it may be that one that hangs
+                        self._inference.replace(i)
                     self._restart(i, call, f"gave no sign of life for {worker.silent_s:.1f} s")
 
-    def _hear(self, index: int, call: _Call, kind: str, content: Any) -> None:  # noqa: ANN401 - any message
+    def _hear(self, index: int, call: Call, kind: str, content: Any) -> None:  # noqa: ANN401 - any message
         worker, share = self._workers[index], call.shares[index]
         if kind == "ready":
             messages: list[tuple[str, Any]] = []
-            if self._weights is not None and worker.weights is not self._weights:
+            if self._weights is not None and not self._inference and worker.weights is not self._weights:
                 messages.append(("weights", self._weights))
                 worker.weights = self._weights
-            messages.append(("play", Request(tuple(share.missing.values()), call.task, call.seed)))
+            messages.append(("play", Request(tuple(share.missing.values()), call.task, call.seed, self._remote)))
             worker.state = "busy"
             if not all(_send(worker, message) for message in messages):
                 self._restart(index, call, f"ended with code {_exit_code(worker)}")
@@ -231,7 +199,7 @@ class WorkerPool:
                 raise WorkerFailureError(str(content))
             share.done = True
 
-    def _ask(self, index: int, call: _Call) -> None:
+    def _ask(self, index: int, call: Call) -> None:
         """Make the worker say that it is ready; one that is starting says so of itself."""
         worker = self._workers[index]
         worker.silent_s = 0.0
@@ -240,22 +208,15 @@ class WorkerPool:
             if not _send(worker, ("ask", None)):
                 self._restart(index, call, f"ended with code {_exit_code(worker)}")
 
-    def _restart(self, index: int, call: _Call, reason: str) -> None:
-        share = call.shares[index]
-        share.falls += 1
-        if share.falls > MAX_RESTARTS:
-            raise WorkerFailureError(
-                f"rollout worker {index} {reason}, {share.falls} times on the same work; "
-                "its own error is printed above. If it ran out of memory, use fewer worlds (envs_per_worker)"
-            )
-        call.restarts += 1
+    def _restart(self, index: int, call: Call, reason: str) -> None:
+        call.fallen(call.shares[index], f"rollout worker {index}", reason)
         self._replace(index)
-        share.done = not share.missing
 
-    def _start(self) -> _Worker:
+    def _start(self, index: int) -> _Worker:
         ours, theirs = self._context.Pipe()
+        inference = self._inference.address(index) if self._inference else None
         process = self._context.Process(
-            target=serve, args=(theirs, self._make_environment, self._envs), daemon=True, name="rollout"
+            target=serve, args=(theirs, self._make_environment, self._envs, inference), daemon=True, name="rollout"
         )
         process.start()
         theirs.close()
@@ -263,11 +224,7 @@ class WorkerPool:
 
     def _replace(self, index: int) -> None:
         _kill(self._workers[index])
-        self._workers[index] = self._start()
-
-
-def _share(starts: Sequence[Start]) -> _Share:
-    return _Share({(start.group, start.member): start for start in starts})
+        self._workers[index] = self._start(index)
 
 
 def _kill(worker: _Worker) -> None:

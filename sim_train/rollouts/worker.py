@@ -1,8 +1,7 @@
-"""One worker process: its own worlds, its own copy of the policy, one thread.
+"""One worker process: its own worlds, one thread, and its own copy of the policy or a line to somebody who has it.
 
-Messages are tuples of plain values and numpy arrays over a pipe. Because each worker holds all weights, an episode may
-end early without anyone waiting for it. It goes home as soon as it is finished, so that what a worker has done outlives
-the worker.
+Messages are tuples of plain values and numpy arrays over a pipe. Because no worker waits for another, an episode may
+end early. It goes home as soon as it is finished, so that what a worker has done outlives the worker.
 
 The pool may say "ask", and then, when the answer "ready" is there, "weights", "play" or "stop". The worker says "ready"
 of itself when its worlds are built; while it plays a "beat" after every reset and every chunk; in the end "done" or
@@ -11,9 +10,8 @@ of itself when its worlds are built; while it plays a "beat" after every reset a
 
 from __future__ import annotations
 
-import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -22,11 +20,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sim_train.policies.blueprint import from_blueprint
 from sim_train.policies.kinds import StoredPolicy
 from sim_train.rollouts.environment import Environment, MakeEnvironment
 from sim_train.rollouts.episodes import EnvironmentFaultError, Job, Start, assemble, play
-from sim_train.rollouts.players import ExpertPlayer, Player, PolicyPlayer
+from sim_train.rollouts.inference import InferenceError, Line
+from sim_train.rollouts.inference_server import Address, SocketLine
+from sim_train.rollouts.players import ExpertPlayer, Player, PolicyPlayer, SharedPlayer
+from sim_train.rollouts.timers import Spent
+from sim_train.rollouts.weights import Weights, build
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,25 @@ Task = PolicyTask | ExpertTask
 
 
 @dataclass(frozen=True)
+class Remote:
+    """A policy that inference workers have."""
+
+    weights: int
+    """Number of the weights that are to answer."""
+    version: int
+    draw_size: int
+    """See `Policy`."""
+
+
+@dataclass(frozen=True)
 class Request:
-    """One share of a call to the pool."""
+    """One share of a call."""
 
     starts: tuple[Start, ...]
     task: Task
     seed: int
+    remote: Remote | None = None
+    """Who has the policy; None: the worker itself."""
 
 
 class Report(NamedTuple):
@@ -65,31 +79,64 @@ class Report(NamedTuple):
     """Group and member of each finished episode."""
     arrays: dict[str, NDArray[np.generic]] | None
     """`Trajectories.arrays` of the finished episodes; None if there is none."""
+    spent: Spent
+    """Where the time since the beat before went."""
 
 
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """A policy as workers receive it."""
+class Performer:
+    """Plays requests in worlds of its own.
 
-    blueprint: str
-    """JSON of `to_blueprint`."""
-    arrays: dict[str, NDArray[np.generic]]
-    version: int
+    Args:
+        env: the worlds.
+        line: to an inference worker; None: the policy comes as weights.
+    """
+
+    def __init__(self, env: Environment, line: Line | None) -> None:
+        self.env = env
+        self.line = line
+        self._policy: StoredPolicy | None = None
+        self._weights: Weights | None = None
+
+    def load(self, weights: Weights) -> None:
+        """Play with these from now on."""
+        self._policy = build(weights, self._policy, self._weights)
+        self._weights = weights
+
+    def perform(self, request: Request) -> Iterator[tuple[str, Any]]:
+        """Messages to send while the request is played: "beat" with a `Report`; in the end "done", or "failed" with the
+        reason."""
+        player: Player
+        version, tables = self._weights.version if self._weights else 0, 1
+        if isinstance(request.task, ExpertTask):
+            player = ExpertPlayer(self.env, np.array(request.task.noise))
+        elif self.line is not None and request.remote is not None:
+            remote = request.remote
+            player = SharedPlayer(self.line, remote.weights, remote.draw_size, request.task.temperature)
+            version, tables = remote.version, 2
+        elif self._policy is not None:
+            player = PolicyPlayer(self._policy, request.task.temperature)
+        else:
+            yield "failed", "the worker was asked to play before it received a policy"
+            return
+        try:
+            for beat in play(self.env, player, request.starts, request.seed, tables):
+                keys = [(episode.start.group, episode.start.member) for episode in beat.finished]
+                arrays = assemble(beat.finished, version).arrays() if beat.finished else None
+                yield "beat", Report(beat.kind, beat.faults, keys, arrays, beat.spent)
+        except (EnvironmentFaultError, InferenceError) as error:
+            yield "failed", str(error)
+            return
+        yield "done", None
 
 
-def weights_of(policy: StoredPolicy, blueprint: str, version: int) -> Weights:
-    """A copy of the policy's present weights."""
-    arrays = {name: value.detach().numpy().copy() for name, value in policy.state_dict().items()}
-    return Weights(blueprint, arrays, version)
-
-
-def serve(connection: Connection, make_environment: MakeEnvironment, num_envs: int) -> None:
-    """Answer requests until told to stop or until the other end is gone."""
+def serve(
+    connection: Connection, make_environment: MakeEnvironment, num_envs: int, inference: Address | None = None
+) -> None:
+    """Answer requests until told to stop or until the other end is gone. `inference`: who has the policy."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the trainer decides what it means
     torch.set_num_threads(1)
     env = make_environment(num_envs)
-    policy: StoredPolicy | None = None
-    weights: Weights | None = None
+    performer = Performer(env, SocketLine(inference) if inference else None)
     connection.send(("ready", None))
     try:
         while True:
@@ -99,46 +146,14 @@ def serve(connection: Connection, make_environment: MakeEnvironment, num_envs: i
             if kind == "ask":
                 connection.send(("ready", None))
             elif kind == "weights":
-                policy = _load(content, policy, weights)
-                weights = content
+                performer.load(content)
             else:
-                connection.send(_answer(env, policy, weights, content, connection))
+                for message in performer.perform(content):
+                    connection.send(message)
     except (EOFError, ConnectionError):  # the pool is gone
         return
     finally:
         env.close()
-
-
-def _load(weights: Weights, policy: StoredPolicy | None, known: Weights | None) -> StoredPolicy:
-    if policy is None or known is None or known.blueprint != weights.blueprint:
-        policy = from_blueprint(json.loads(weights.blueprint)).eval()
-    policy.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
-    return policy
-
-
-def _answer(
-    env: Environment,
-    policy: StoredPolicy | None,
-    weights: Weights | None,
-    request: Request,
-    connection: Connection,
-) -> tuple[str, Any]:
-    player: Player
-    if isinstance(request.task, ExpertTask):
-        player = ExpertPlayer(env, np.array(request.task.noise))
-    elif policy is None:
-        return "failed", "the worker was asked to play before it received a policy"
-    else:
-        player = PolicyPlayer(policy, request.task.temperature)
-    version = weights.version if weights else 0
-    try:
-        for beat in play(env, player, request.starts, request.seed):
-            keys = [(episode.start.group, episode.start.member) for episode in beat.finished]
-            arrays = assemble(beat.finished, version).arrays() if beat.finished else None
-            connection.send(("beat", Report(beat.kind, beat.faults, keys, arrays)))
-    except EnvironmentFaultError as error:
-        return "failed", str(error)
-    return "done", None
 
 
 def split(jobs: Sequence[Job], shares: int) -> list[tuple[Job, ...]]:

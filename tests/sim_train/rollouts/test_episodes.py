@@ -5,10 +5,10 @@ import pytest
 from toy_env import ToyEnv
 
 from sim_train.rollouts.episodes import EnvironmentFaultError, Job, play_episodes
-from sim_train.rollouts.players import Choice, ExpertPlayer, PolicyPlayer
+from sim_train.rollouts.players import Choice, ExpertPlayer, Player, PolicyPlayer
 
 
-class Scripted:
+class Scripted(Player):
     """Goes right at chunk `at` of each episode, step `step`; counts the rows it was asked for."""
 
     def __init__(self, at, step=0):

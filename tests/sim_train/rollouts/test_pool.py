@@ -11,7 +11,7 @@ import pytest
 import torch
 from toy_env import AlwaysDyingEnv, DyingOnceEnv, HangingOnceEnv, SlowEnv, SpinningOnceEnv, ToyEnv
 
-from sim_train.rollouts import pool as pool_module
+from sim_train.rollouts import calls
 from sim_train.rollouts.episodes import Job
 from sim_train.rollouts.pace import LEAST_S, Pace
 from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
@@ -177,7 +177,7 @@ def test_ten_thousand_episodes_take_no_more_memory_than_two_thousand(tiny_policy
 
 
 def test_work_that_always_kills_its_worker_is_refused(monkeypatch):
-    monkeypatch.setattr(pool_module, "MAX_RESTARTS", 0)
+    monkeypatch.setattr(calls, "MAX_RESTARTS", 0)
     with WorkerPool(AlwaysDyingEnv, 1, 2) as doomed, pytest.raises(WorkerFailureError, match="code 4"):
         doomed.play(JOBS, EXPERT, seed=0)
 
