@@ -27,6 +27,8 @@ class SamplingConfig:
     """At most this many times `groups` are played for one update."""
     max_staleness: int = 1
     """Carried groups that are older than this many versions are dropped."""
+    dynamic: bool = True
+    """False: `groups` groups are played once and all are kept, uniform ones too, which teach nothing (an ablation)."""
     task_weights: str = "even"
     """How groups are dealt out to several tasks: one of `sim_train.algorithms.task_mix.TASK_WEIGHTS`."""
 
@@ -92,6 +94,8 @@ def draw(
         version: of the present weights.
         expected_acceptance: share of groups likely to be mixed; sets the size of the first wave.
     """
+    if not config.dynamic:
+        return draw_all(play, config)
     kept: list[Trajectories] = []
     size = config.group_size
     if carried is not None:

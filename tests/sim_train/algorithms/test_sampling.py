@@ -1,5 +1,7 @@
 """Dynamic sampling: only mixed groups, up to a cap, the surplus carried and marked."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,14 @@ def test_a_critic_gets_all_groups_and_leaves_none():
     assert sample.surplus is None
     assert (sample.groups, sample.mixed, sample.all_failed, sample.all_succeeded) == (4, 2, 1, 1)
     assert sample.success == 7 / 16
+
+
+def test_without_dynamic_sampling_one_wave_is_all_there_is():
+    player = Player([0, SIZE, 1, 0])
+    sample = draw(player, dataclasses.replace(CONFIG, dynamic=False), None, 0, 0.9)
+    assert player.waves == [4]
+    assert (sample.groups, sample.mixed, sample.surplus) == (4, 1, None)
+    assert len(sample.trajectories) == 4 * SIZE
 
 
 def test_surplus_of_surplus_keeps_its_version_until_it_is_too_old():
