@@ -1,7 +1,7 @@
 """Sizes of pi0 and SmolVLA networks.
 
-Sources: `policies/pi0` and `policies/smolvla` of huggingface/lerobot, pi0 (arXiv 2410.24164), SmolVLA (arXiv 2506.01844),
-PaliGemma (arXiv 2407.07726) and the published SmolVLM2-500M.
+Sources: `policies/pi0` and `policies/smolvla` of huggingface/lerobot, pi0 (arXiv 2410.24164), SmolVLA
+(arXiv 2506.01844), PaliGemma (arXiv 2407.07726) and the published SmolVLM2-500M.
 """
 
 from __future__ import annotations

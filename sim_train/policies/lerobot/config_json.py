@@ -1,6 +1,7 @@
 """LeRobot's config.json <-> our sizes.
 
-Sources: `pi0/configuration_pi0.py`, `smolvla/configuration_smolvla.py` and `configs/policies.py` of huggingface/lerobot.
+Sources: `pi0/configuration_pi0.py`, `smolvla/configuration_smolvla.py` and `configs/policies.py` of
+huggingface/lerobot.
 """
 
 from __future__ import annotations

@@ -59,9 +59,8 @@ def locate_tensors(
         theirs = names.of(ours)
         either = (theirs, names.tied.get(theirs, theirs))
         expected |= dict.fromkeys(either, shape)
-        name = next((name for name in either if name in keys), None)
-        if name is not None:
-            found[ours] = keys[name]
+        if present := [keys[name] for name in either if name in keys]:
+            found[ours] = present[0]
     if missing := sorted(names.stored(ours) for ours in wanted.keys() - found.keys()):
         raise LeRobotError(f"{path} lacks {len(missing)} tensors: {some(missing)}")
     if unexpected := sorted(keys[name] for name in keys.keys() - expected.keys()):

@@ -1,4 +1,4 @@
-"""The network of pi0 (arXiv 2410.24164) as LeRobot trains it: PaliGemma and a smaller Gemma that reads its keys and values.
+"""The network of pi0 (arXiv 2410.24164) as LeRobot trains it: PaliGemma, and a Gemma that reads its keys and values.
 
 Images and instruction see each other; the expert's first token, proprioception, sees them and itself; action tokens see
 all of that and each other.

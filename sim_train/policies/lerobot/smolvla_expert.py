@@ -1,8 +1,9 @@
-"""SmolVLA's action expert: a narrow Llama whose layers attend by turns to prefix and actions, and to the prefix alone."""
+"""SmolVLA's action expert: a narrow Llama whose layers attend to prefix and actions or to the prefix alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -28,13 +29,14 @@ class SmolVlaExpert(nn.Module):
 
     def __init__(self, config: LlamaConfig, self_attention_every: int) -> None:
         super().__init__()
-        self.heads = (-1, config.head_dim)
+        head_width = cast("int", config.head_dim)
+        self.heads = (-1, head_width)
         self.layers = nn.ModuleList(LlamaDecoderLayer(config, i) for i in range(config.num_hidden_layers))
         self.norm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.rotary = LlamaRotaryEmbedding(config)
         self.crosses = [i % self_attention_every != 0 for i in range(config.num_hidden_layers)]
-        width = config.num_key_value_heads * config.head_dim
-        for layer, crosses in zip(self.layers, self.crosses, strict=True):
+        width = cast("int", config.num_key_value_heads) * head_width
+        for layer, crosses in zip(self._layers(), self.crosses, strict=True):
             if crosses:  # its keys and values are made of the language model's
                 layer.self_attn.k_proj = nn.Linear(width, width, bias=False)
                 layer.self_attn.v_proj = nn.Linear(width, width, bias=False)
@@ -42,7 +44,7 @@ class SmolVlaExpert(nn.Module):
     def read(self, keys_values: KeysValues) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
         """What each layer looks at, of the language model's keys and values (B, kv_heads, P, head width) for each."""
         seen = []
-        for layer, crosses, (keys, values) in zip(self.layers, self.crosses, keys_values, strict=True):
+        for layer, crosses, (keys, values) in zip(self._layers(), self.crosses, keys_values, strict=True):
             if crosses:
                 keys = self._split(layer.self_attn.k_proj(keys.transpose(1, 2).flatten(2)))
                 values = self._split(layer.self_attn.v_proj(values.transpose(1, 2).flatten(2)))
@@ -66,7 +68,7 @@ class SmolVlaExpert(nn.Module):
         of_all = torch.cat([of_prefix, before], dim=-1)
 
         x = tokens
-        for layer, crosses, (keys, values) in zip(self.layers, self.crosses, seen, strict=True):
+        for layer, crosses, (keys, values) in zip(self._layers(), self.crosses, seen, strict=True):
             attention, inner = layer.self_attn, layer.input_layernorm(x)
             query = self._split(attention.q_proj(inner))
             if crosses:
@@ -82,6 +84,9 @@ class SmolVlaExpert(nn.Module):
             x = x + attention.o_proj(mixed.transpose(1, 2).flatten(2))
             x = x + layer.mlp(layer.post_attention_layernorm(x))
         return self.norm(x)
+
+    def _layers(self) -> Iterable[LlamaDecoderLayer]:
+        return cast("Iterable[LlamaDecoderLayer]", self.layers)
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(B, N, heads * head width) -> (B, heads, N, head width)."""

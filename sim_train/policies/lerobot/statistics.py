@@ -55,7 +55,7 @@ class Scaling:
 
     @classmethod
     def of(cls, mode: object, statistics: Mapping[str, torch.Tensor], size: int, epsilon: float = EPSILON) -> Scaling:
-        """From one feature's statistics; raises ValueError where mode or statistics make no scaling of `size` numbers."""
+        """From one feature's statistics; raises ValueError where they make no scaling of `size` numbers."""
         if mode == "IDENTITY":
             return cls(torch.zeros(size), torch.ones(size))
         if not isinstance(mode, str) or mode not in _MODES:

@@ -65,5 +65,5 @@ def parse_tokenizer(text: str) -> Tokenizer:
     """The tokenizer that a tokenizer.json describes; raises LeRobotError."""
     try:
         return Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001 - the tokenizers library raises nothing more precise
+    except Exception as error:  # the tokenizers library raises nothing more precise
         raise LeRobotError(f"tokenizer.json cannot be read: {error}") from error

@@ -17,7 +17,7 @@ from sim_train.policies.lerobot.config import LeRobotConfig, Pi0Config
 from sim_train.policies.lerobot.config_json import plain_config
 from sim_train.policies.lerobot.layout import CONFIG, WEIGHTS, locate_tensors
 from sim_train.policies.lerobot.names import PI0, SMOLVLA, Names, shapes
-from sim_train.policies.lerobot.statistics import ACTION, POSTPROCESSOR, PREPROCESSOR, STATE, Scaling
+from sim_train.policies.lerobot.statistics import POSTPROCESSOR, PREPROCESSOR, Scaling
 
 _TOKENIZERS = {"pi0": "google/paligemma-3b-pt-224", "smolvla": "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"}
 
@@ -64,7 +64,7 @@ def save_description(directory: Path, config: LeRobotConfig, spec: PolicySpec, s
     """
     content = plain_config(config, spec)
     _write_json(directory / CONFIG, content)
-    statistics = {}
+    statistics: dict[str, torch.Tensor] = {}
     for feature, scaling in scalings.items():
         statistics |= {f"{feature}.mean": scaling.shift.cpu(), f"{feature}.std": scaling.scale.cpu()}
     kind = content["type"]
