@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TypeVar
 
@@ -18,12 +19,21 @@ Report = TypeVar("Report")
 
 
 class GradientThreads:
-    """Threads that compute gradients of the same parameters on different rows. Use as a context manager."""
+    """Threads that compute gradients of the same parameters on different rows. Use as a context manager.
 
-    def __init__(self, threads: int) -> None:
+    Args:
+        threads: how many; one where a GPU does the work.
+        micro_batch: most rows of one forward and backward pass; 0: all of a thread's share.
+        bf16_on: kind of device, "cpu" or "cuda", on which forward passes run in bfloat16 where that is safe; empty:
+            each policy computes as it is.
+    """
+
+    def __init__(self, threads: int, micro_batch: int = 0, bf16_on: str = "") -> None:
         if threads < 1:
             raise ValueError(f"at least one thread must compute gradients; got {threads}")
         self.threads = threads
+        self.micro_batch = micro_batch
+        self.bf16_on = bf16_on
         self._before = torch.get_num_threads()
         torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
@@ -41,14 +51,22 @@ class GradientThreads:
         """Row indices 0..rows-1, cut into one run for each thread; the cut depends on nothing else."""
         return [share for share in torch.arange(rows).chunk(self.threads) if len(share)]
 
+    def pieces(self, share: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """A share, cut into micro-batches."""
+        return share.split(self.micro_batch) if self.micro_batch else (share,)
+
+    def precision(self) -> AbstractContextManager[object]:
+        """What forward passes run under."""
+        return torch.autocast(self.bf16_on, torch.bfloat16) if self.bf16_on else nullcontext()
+
     def map(self, function: Callable[[torch.Tensor], Report], rows: int) -> list[Report]:
-        """`function` of each share of the rows, without gradients, in order."""
+        """`function` of each share (or micro-batch) of the rows, without gradients, in order."""
 
-        def quiet(share: torch.Tensor) -> Report:
-            with torch.no_grad():
-                return function(share)
+        def quiet(share: torch.Tensor) -> list[Report]:
+            with torch.no_grad(), self.precision():
+                return [function(piece) for piece in self.pieces(share)]
 
-        return list(self._pool.map(quiet, self.shares(rows)))
+        return [result for results in self._pool.map(quiet, self.shares(rows)) for result in results]
 
     def gradient(
         self,
@@ -64,16 +82,29 @@ class GradientThreads:
             rows: rows of the mini-batch.
 
         Returns:
-            The shares' reports, in order.
+            The shares' (or micro-batches') reports, in order.
         """
 
-        def one(share: torch.Tensor) -> tuple[tuple[torch.Tensor | None, ...], Report]:
-            value, report = loss(share)
-            return torch.autograd.grad(value, parameters, allow_unused=True), report
+        def one(share: torch.Tensor) -> tuple[list[torch.Tensor | None], list[Report]]:
+            total: list[torch.Tensor | None] = [None] * len(parameters)
+            reports = []
+            for piece in self.pieces(share):
+                with self.precision():
+                    value, report = loss(piece)
+                gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+                total = [_sum(known, fresh) for known, fresh in zip(total, gradients, strict=True)]
+                reports.append(report)
+            return total, reports
 
         results = list(self._pool.map(one, self.shares(rows)))
         for i, parameter in enumerate(parameters):
             parts = [gradients[i] for gradients, _ in results]
             known = [part for part in parts if part is not None]
             parameter.grad = torch.stack(known).sum(0) if known else None
-        return [report for _, report in results]
+        return [report for _, reports in results for report in reports]
+
+
+def _sum(first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second

@@ -42,6 +42,9 @@ def make_config(entry: dict[str, Any]) -> PretrainedConfig:
     known = CONFIG_MAPPING[name]()
     if unknown := sorted(key for key in settings if not hasattr(known, key)):
         raise BackboneError(f"{name} has no setting {unknown[0]!r}; a misspelt one would silently change nothing")
+    for key, value in config.to_dict().items():
+        if "drop" in key and isinstance(value, float):  # the trainer must compute what the rollout computed
+            setattr(config, key, 0.0)
     return config
 
 

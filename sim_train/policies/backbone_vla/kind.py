@@ -23,4 +23,4 @@ def _build(spec: PolicySpec, parts: dict[str, Any]) -> BackboneVla:
     return BackboneVla(spec, config, parts.get("vocabulary", ()), parts.get("tokenizer", ""))
 
 
-register("backbone_vla", Kind(BackboneVla, _describe, _build))
+register("backbone_vla", Kind(BackboneVla, _describe, _build, BackboneVlaConfig))

@@ -47,6 +47,14 @@ class VisionTower(nn.Module):
         own = {"pixels": self.pixels, "mean": list(self.mean), "std": list(self.std)}
         return {"model_type": self.model_type, **own, **settings_of(self.backbone.config)}
 
+    def train(self, mode: bool = True) -> VisionTower:
+        """As of every module, but batch statistics stay as they are: a row must not depend on its neighbours."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Feature maps (B, width, side, side) of normalised pixels (B, 3, S, S), class token and registers left out."""
         states: torch.Tensor = self.backbone(pixel_values=pixels).last_hidden_state

@@ -43,3 +43,21 @@ def test_an_error_in_a_thread_comes_out():
 def test_at_least_one_thread():
     with pytest.raises(ValueError, match="at least one"):
         GradientThreads(0)
+
+
+@pytest.mark.parametrize("micro_batch", [0, 1, 2, 5])
+def test_micro_batches_change_nothing_but_the_number_of_passes(micro_batch):
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(3, generator=generator))
+    data = torch.randn(9, 3, generator=generator)
+    passes = []
+
+    def loss(rows):
+        passes.append(len(rows))
+        return (data[rows] @ weight).square().sum(), len(rows)
+
+    with GradientThreads(2, micro_batch) as threads:
+        reports = threads.gradient(loss, [weight], len(data))
+        assert sum(threads.map(len, len(data))) == sum(reports) == 9
+    torch.testing.assert_close(weight.grad, 2 * data.T @ (data @ weight.detach()), atol=1e-5, rtol=0)
+    assert max(passes) == (micro_batch or 5)

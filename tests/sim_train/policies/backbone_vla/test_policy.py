@@ -180,6 +180,17 @@ def test_a_checkpoint_brings_it_back(tmp_path):
     assert json.loads(json.dumps(other.settings)) == json.loads(json.dumps(policy.settings))
 
 
+@pytest.mark.parametrize("vision", ["dinov2", "resnet"])
+def test_learning_and_acting_compute_the_same(vision):
+    entry = {"model_type": vision, **(VIT if vision != "resnet" else {"pixels": 16}), **VISION[vision]}
+    policy = made(vision=(entry,), language={"model_type": "gpt2", **LANGUAGE["gpt2"]})
+    inputs = policy.inputs(*seen(3))
+    with torch.no_grad():
+        acting = policy(inputs)
+        learning = policy.train()(inputs)
+    torch.testing.assert_close(learning, acting, atol=1e-6, rtol=0)
+
+
 def test_a_model_with_a_tied_output_layer_gets_one_of_its_own(tmp_path):
     policy = made(language={"model_type": "gpt2", **LANGUAGE["gpt2"]})
     head, table = policy.language.get_output_embeddings(), policy.language.get_input_embeddings()
