@@ -108,7 +108,7 @@ class SocketLine:
         self._open.popleft()
         if kind == "failed":
             raise InferenceError(content)
-        return content  # type: ignore[no-any-return]
+        return content
 
     def _connect(self) -> None:
         until = time.monotonic() + RECONNECT_S
