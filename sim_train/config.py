@@ -5,25 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any
 
 from sim_train.algorithms.advantages import ADVANTAGES
 from sim_train.algorithms.anchor import AnchorConfig
 from sim_train.algorithms.ppo import PpoConfig
 from sim_train.algorithms.sampling import SamplingConfig
+from sim_train.algorithms.task_mix import TASK_WEIGHTS
 from sim_train.algorithms.updater import UpdateConfig
+from sim_train.curriculum import CurriculumConfig
+from sim_train.envs.contract import ContractConfig
 from sim_train.envs.settings import WorldSettings
+from sim_train.hardware import HardwareConfig
+from sim_train.policies.choice import PolicyChoice
 from sim_train.policies.imitation import SftLossConfig
-from sim_train.policies.token_vla import TokenVlaConfig
+from sim_train.rigs import NOMINAL, load_rig
+from sim_train.rollouts.config import RolloutConfig
+from sim_train.typed import ConfigError, build
+from sim_train.worlds.tasks import AND, TASKS
 
-Built = TypeVar("Built")
+__all__ = ["ConfigError", "DemonstrationConfig", "RlConfig", "SftConfig", "TrainConfig", "defaults", "from_plain"]
+
 STAGES = ("sft", "rl")
 ALGORITHMS = ("grpo", "ppo")
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the text says what to change."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class DemonstrationConfig:
     """Demonstrations of the scripted expert."""
 
     episodes: int = 100
-    """Successful episodes wanted."""
+    """Successful episodes wanted, of each task."""
     noise: float = 0.03
     """Standard deviation of the disturbance of dx, dy, dz, as a share of their range."""
 
@@ -75,9 +81,12 @@ class RlConfig:
     validate_every: int = 10
     """Updates between greedy validations."""
     validation_episodes: int = 200
-    """Episodes of a validation (of SFT, too), from the part of the training range that nothing trains on."""
+    """Episodes of a validation (of SFT, too), from the part of the training range that nothing trains on. Several tasks
+    have the same number each."""
     stop_at: float = 0.98
     """Greedy validation success at which to stop, reached twice in a row: one good draw proves little."""
+    patience: int = 0
+    """Validations in a row without a better success at which to stop; 0: never."""
     min_start: float = 0.03
     """Sampled success below which RL refuses to start."""
     max_updates: int = 1000
@@ -91,25 +100,35 @@ class TrainConfig:
     output_dir: str
     """Where everything goes."""
     task: str = "pick_cube"
-    """Task to learn."""
+    """Task to learn, or several in one policy: "pick_cube+push_cube"."""
+    tasks: list[str] = field(default_factory=list)
+    """Another way to name several tasks, instead of `task`. They must share a contract."""
     knobs: dict[str, float] = field(default_factory=dict)
-    """How hard it is: arguments of the task's constructor."""
+    """How hard it is: arguments of the tasks' constructors. Each goes to every task that has it."""
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    """Knobs that move during reinforcement."""
     engine: str = "mujoco"
     """Physics engine, one of `sim_train.worlds.engine.ENGINES`."""
     randomization: str = "none"
     """How much worlds differ: a preset of `conf/randomization`, or a YAML file."""
+    rig: str = NOMINAL
+    """The rig that worlds are centred on: a file of `calibration/rigs`."""
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     """Stages to run, of `STAGES`; a finished one is skipped."""
     budget_min: float = 10.0
     """Wall-clock minutes that RL may take."""
     seed: int = 0
     """Seed of everything random."""
-    workers: int = 0
-    """Rollout processes and gradient threads; 0: one a core."""
-    envs_per_worker: int = 64
-    """Worlds in each rollout process."""
-    model: TokenVlaConfig = field(default_factory=TokenVlaConfig)
-    """Sizes of the network."""
+    dry_run: bool = False
+    """Print settings and what they will cost, and end."""
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    """Who plays episodes."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    """The machine that the settings are meant for."""
+    contract: ContractConfig = field(default_factory=ContractConfig)
+    """What the policy sees."""
+    policy: PolicyChoice = field(default_factory=PolicyChoice)
+    """What kind of policy learns, and how large it is."""
     demonstrations: DemonstrationConfig = field(default_factory=DemonstrationConfig)
     """Demonstrations."""
     sft: SftConfig = field(default_factory=SftConfig)
@@ -123,8 +142,6 @@ class TrainConfig:
             (bool(self.stages) and set(self.stages) <= set(STAGES), f"stages must be some of {list(STAGES)}"),
             (self.budget_min > 0, "budget_min must be above 0 minutes"),
             (self.seed >= 0, "seed must not be negative"),
-            (self.workers >= 0, "workers must not be negative (0: one a core)"),
-            (self.envs_per_worker >= 1, "envs_per_worker must be at least 1"),
             (self.demonstrations.episodes >= 1, "demonstrations.episodes must be at least 1"),
             (self.sft.steps >= 1 and self.sft.batch >= 1, "sft.steps and sft.batch must be at least 1"),
             (self.sft.check_every >= 1, "sft.check_every must be at least 1"),
@@ -149,26 +166,53 @@ class TrainConfig:
             (self.rl.anchor.batch >= 1, "rl.anchor.batch must be at least 1"),
             (self.rl.update.temperature > 0, "rl.update.temperature must be above 0: RL needs samples"),
             (self.rl.validate_every >= 1, "rl.validate_every must be at least 1"),
+            (self.rl.patience >= 0, "rl.patience must not be negative (0: never stop for it)"),
+            (
+                self.rl.sampling.task_weights in TASK_WEIGHTS,
+                f"rl.sampling.task_weights must be one of {list(TASK_WEIGHTS)}",
+            ),
+            *self.curriculum.checks(),
             (self.rl.validation_episodes >= 1, "rl.validation_episodes must be at least 1"),
+            *self.policy.checks(),
+            *self.rollout.checks(),
+            *self.hardware.checks(),
         ]
         for fine, text in checks:
             if not fine:
                 raise ConfigError(text)
+        self._check_worlds()
+
+    def _check_worlds(self) -> None:
+        """See to it that the worlds can be made, where their tasks are among `TASKS`."""
+        try:
+            if set(self.worlds.tasks) <= TASKS.keys():
+                self.worlds.check()
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     @property
     def worlds(self) -> WorldSettings:
         """The worlds to learn in."""
-        return WorldSettings(self.task, self.engine, self.randomization, self.knobs)
+        return WorldSettings(
+            self.task,
+            self.engine,
+            self.randomization,
+            self.knobs,
+            self.curriculum.knobs,
+            rig=load_rig(self.rig).values,
+            contract=self.contract,
+        )
 
     @property
     def cores(self) -> int:
-        """Rollout processes and gradient threads."""
-        return self.workers or len(os.sched_getaffinity(0))
+        """Gradient threads."""
+        return self.rollout.processes if self.rollout.engine == "local" else len(os.sched_getaffinity(0))
 
     def fingerprint(self, stage: str) -> dict[str, Any]:
         """What must be equal for a stage's result, or its half-done state, to be used again."""
         whole = json.loads(json.dumps(dataclasses.asdict(self)))  # as it comes back from a file
-        parts = ["task", "knobs", "engine", "randomization", "seed", "model", "demonstrations", "sft"]
+        parts = ["task", "knobs", "curriculum", "engine", "randomization", "rig", "contract", "seed", "policy"]
+        parts += ["demonstrations", "sft"]
         if stage == "rl":
             parts += ["rl"]
         return {name: whole[name] for name in parts}
@@ -181,7 +225,7 @@ def defaults() -> dict[str, Any]:
     return plain
 
 
-def from_plain(plain: dict[str, Any]) -> TrainConfig:
+def from_plain(plain: Mapping[str, Any]) -> TrainConfig:
     """The typed configuration of plain values; settings that are not given keep their defaults.
 
     Raises:
@@ -189,30 +233,17 @@ def from_plain(plain: dict[str, Any]) -> TrainConfig:
     """
     if not plain.get("output_dir"):
         raise ConfigError("output_dir is missing; say where the run's files go, for example output_dir=outputs/run1")
-    config = _build(TrainConfig, plain, "")
+    config = build(TrainConfig, _with_one_task(plain))
     config.validate()
     return config
 
 
-def _build(kind: type[Built], plain: dict[str, Any], path: str) -> Built:
-    hints = get_type_hints(kind)
-    if unknown := sorted(plain.keys() - hints.keys()):
-        raise ConfigError(f"unknown setting {path}{unknown[0]}; known here are {', '.join(hints)}")
-    return kind(**{name: _value(hints[name], value, path + name) for name, value in plain.items()})
-
-
-def _value(kind: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - a type hint and parsed YAML
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
-        return _build(kind, value, path + ".")
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is dict and isinstance(value, dict):
-        return {str(key): _value(inner[1], item, f"{path}.{key}") for key, item in value.items()}
-    if origin in (list, tuple) and isinstance(value, (list, tuple)):
-        if origin is tuple and len(value) != len(inner):
-            raise ConfigError(f"{path} needs {len(inner)} values; got {list(value)}")
-        return origin(_value(inner[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-    if kind is float and type(value) in (int, float):
-        return float(value)
-    if kind in (int, bool, str) and type(value) is kind:
-        return value
-    raise ConfigError(f"{path} must be of type {getattr(kind, '__name__', kind)}; got {value!r}")
+def _with_one_task(plain: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with `tasks` put into `task`."""
+    tasks = plain.get("tasks")
+    if not isinstance(tasks, (list, tuple)) or not tasks:
+        return plain
+    named = AND.join(str(task) for task in tasks)
+    if plain.get("task", TrainConfig.task) not in (TrainConfig.task, named):
+        raise ConfigError(f"give task or tasks, not both; got task={plain['task']} and tasks={list(tasks)}")
+    return {**plain, "task": named, "tasks": []}

@@ -5,16 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+_COSTS_BETWEEN_SAVES = 20
 _ARRAYS, _STATE = "arrays-{}.safetensors", "state.json"
+
+
+class HasWeights(Protocol):
+    """A module, or what passes for one."""
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """All weights by name."""
+
+    def load_state_dict(self, state_dict: Mapping[str, torch.Tensor]) -> object:
+        """Take them back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +52,35 @@ def save_state(path: Path, state: StageState) -> None:
     for old in path.glob(_ARRAYS.format("*")):
         if old.name != name:
             old.unlink()
+
+
+class StateSaver:
+    """Saves as often as costs a twentieth of the time at most: where a step takes longer than that, after each step.
+
+    Args:
+        path: directory of the state.
+        clock: seconds; for tests.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._saved_s = clock()
+        self._cost_s = 0.0
+
+    def save(self, state: StageState) -> None:
+        """Save now."""
+        self.maybe(lambda: state, at_once=True)
+
+    def maybe(self, make: Callable[[], StageState], at_once: bool = False) -> bool:
+        """Save what `make` returns if it is time to; returns whether it was. The first time it always is."""
+        started_s = self._clock()
+        if not at_once and started_s - self._saved_s < _COSTS_BETWEEN_SAVES * self._cost_s:
+            return False
+        save_state(self._path, make())
+        self._saved_s = self._clock()
+        self._cost_s = self._saved_s - started_s
+        return True
 
 
 def load_state(path: Path) -> StageState | None:
@@ -88,12 +130,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, arrays: dict[str, NDArra
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def policy_arrays(policy: torch.nn.Module, prefix: str = "policy.") -> dict[str, NDArray[np.generic]]:
+def policy_arrays(policy: HasWeights, prefix: str = "policy.") -> dict[str, NDArray[np.generic]]:
     """The weights as `<prefix><name>`, float32."""
     return {prefix + name: value.detach().numpy().copy() for name, value in policy.state_dict().items()}
 
 
-def restore_policy(policy: torch.nn.Module, arrays: dict[str, NDArray[np.generic]], prefix: str = "policy.") -> None:
+def restore_policy(policy: HasWeights, arrays: dict[str, NDArray[np.generic]], prefix: str = "policy.") -> None:
     """The inverse of `policy_arrays`."""
     policy.load_state_dict(
         {

@@ -1,14 +1,21 @@
-"""Train a policy: `python -m sim_train.train output_dir=DIR stages=[sft,rl] budget_min=10`.
+"""Train a policy: `python -m sim_train.train task=pick_cube algorithm=grpo budget_min=10`.
 
-Demonstrations, then imitation (`DIR/sft`), then reinforcement (`DIR/rl`). A finished stage is skipped, an interrupted
-one goes on where it stopped. Ctrl-C saves. All settings: `sim_train/config.py`.
+Demonstrations, then imitation (`DIR/sft`), then reinforcement (`DIR/rl`), DIR being `output_dir`. A finished stage is
+skipped, an interrupted one goes on where it stopped. All settings: `sim_train/config.py`; presets, groups and what can
+be resumed: docs/training.md.
+
+Exit status: 0 done; 1 failed; 2 settings that cannot be run; 130 stopped by Ctrl-C and 143 by SIGTERM, saved both
+times. A second Ctrl-C or SIGTERM ends at once, with what was saved last.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -18,19 +25,25 @@ from rich.console import Console
 from sim_train.algorithms.parallel import GradientThreads
 from sim_train.algorithms.updater import DivergedError
 from sim_train.checkpoint import CheckpointError, read_manifest
+from sim_train.command_line import prepared
 from sim_train.config import ConfigError, TrainConfig, defaults, from_plain
+from sim_train.cost import estimate
 from sim_train.datasets.index import DatasetError
 from sim_train.datasets.record import DemonstrationError
 from sim_train.envs.settings import make_environment
+from sim_train.hardware import check_hardware
 from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
 from sim_train.stages.demonstrate import demonstrate
 from sim_train.stages.imitate import imitate
 from sim_train.stages.learner import StartRateError
 from sim_train.stages.reinforce import reinforce
-from sim_train.stages.run import InterruptedRunError, Run
+from sim_train.stages.run import InterruptedRunError, Run, StopFlag
+from sim_train.typed import did_you_mean
+from sim_train.worlds.engine import ENGINES
+from sim_train.worlds.randomization import load_randomization
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+UNUSABLE = 2
+"""Exit status for settings that cannot be run."""
 
 
 def finished(run: Run, stage: str) -> bool:
@@ -42,15 +55,16 @@ def finished(run: Run, stage: str) -> bool:
     path = run.checkpoint(stage)
     if not path.exists():
         return False
-    made = from_plain(read_manifest(path)["record"]["config"])
-    if made.fingerprint(stage) != run.config.fingerprint(stage):
+    record = read_manifest(path)["record"]
+    made = {**from_plain(record["config"]).fingerprint(stage), "rig": record["rig"]}
+    if made != run.fingerprint(stage):
         raise ConfigError(
             f"{path} holds a checkpoint that was trained with other settings; choose another output_dir, or remove it"
         )
     return True
 
 
-def train(config: TrainConfig, console: Console) -> None:
+def train(config: TrainConfig, console: Console, stop: StopFlag | None = None) -> None:
     """Run the stages of the configuration that are not finished yet.
 
     Raises:
@@ -59,8 +73,9 @@ def train(config: TrainConfig, console: Console) -> None:
         InterruptedRunError: stopped by the user; saved.
     """
     make = functools.partial(make_environment, config.worlds)
-    with GradientThreads(config.cores) as threads, WorkerPool(make, config.cores, config.envs_per_worker) as pool:
-        run = Run(config, pool, threads, console)
+    rollout = config.rollout
+    with GradientThreads(config.cores) as threads, WorkerPool(make, rollout.processes, rollout.envs_per_worker) as pool:
+        run = Run(config, pool, threads, console, stop or StopFlag())
         with run.stop.listening():
             for stage in sorted(config.stages, reverse=True):  # sft before rl
                 if finished(run, stage):
@@ -79,11 +94,15 @@ def run_main(config: TrainConfig) -> int:
     """Train; returns the exit status and prints the reason if it is not 0."""
     console = Console(soft_wrap=True)
     started = time.monotonic()
+    stop = StopFlag()
     try:
-        train(config, console)
+        train(config, console, stop)
     except InterruptedRunError as error:
         console.print(f"interrupted: {error}; start again with the same command to go on", highlight=False)
-        return INTERRUPTED
+        return stop.status
+    except KeyboardInterrupt:
+        console.print("ended at once; start again with the same command to go on from what was saved last")
+        return stop.status
     except (
         CheckpointError,
         ConfigError,
@@ -99,21 +118,67 @@ def run_main(config: TrainConfig) -> int:
     return 0
 
 
+def checked(plain: Mapping[str, Any]) -> TrainConfig:
+    """The configuration of plain values, known to be runnable but for hardware.
+
+    Raises:
+        ConfigError: see `from_plain`; a task, knob, randomization or rig that does not exist.
+    """
+    config = from_plain(plain)
+    if config.engine not in ENGINES:
+        raise ConfigError(
+            f"engine={config.engine} is unknown{did_you_mean(config.engine, ENGINES)}; known are {', '.join(ENGINES)}"
+        )
+    try:
+        worlds = config.worlds
+        for i in range(len(worlds.tasks)):
+            worlds.make_task(i)
+        load_randomization(worlds.randomization)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return config
+
+
 ConfigStore.instance().store(name="settings", node=defaults())
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> None:
-    """Entry point."""
-    plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
+def compose(cfg: DictConfig) -> None:
+    """What hydra calls with the composed configuration."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
     if not isinstance(plain, dict):
         raise TypeError("hydra gave no mapping")
     try:
-        config = from_plain({str(name): value for name, value in plain.items() if value != "???"})
+        config = checked({str(name): value for name, value in plain.items()})
+        if config.dry_run or config.hardware.gpus:
+            _tell(config)
+        if config.dry_run:
+            return
+        check_hardware(config.hardware)
     except ConfigError as error:
         print(f"sim_train.train: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        raise SystemExit(UNUSABLE) from error
     raise SystemExit(run_main(config))
+
+
+def _tell(config: TrainConfig) -> None:
+    console = Console(soft_wrap=True)
+    if config.dry_run:
+        console.print(OmegaConf.to_yaml(dataclasses.asdict(config)), highlight=False, markup=False)
+    for line in estimate(config).lines():
+        console.print(line, highlight=False, markup=False)
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        sys.argv[1:] = prepared(sys.argv[1:], {"output_dir": "", **defaults()})
+    except ConfigError as error:
+        print(f"sim_train.train: {error}", file=sys.stderr)
+        raise SystemExit(UNUSABLE) from error
+    compose()
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, path: str) -> Any:  # noqa: ANN4
     for kind in kinds:
         try:
             return _value(kind, value, path)
-        except ConfigError:
+        except ConfigError:  # noqa: PERF203 - few kinds
             if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
                 raise  # what is wrong inside says more
     raise ConfigError(f"{path} must be of type {' or '.join(map(_named, kinds))}; got {value!r}")

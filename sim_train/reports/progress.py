@@ -18,7 +18,10 @@ _PLAIN_EVERY_S = 10.0
 
 
 class MetricsFile:
-    """Appends one JSON object a line. After an interruption, `keep` drops lines newer than the resumed state."""
+    """Appends one JSON object a line. After an interruption, `keep` drops lines newer than the resumed state.
+
+    A process that is killed may leave its last line torn: without its end, it counts as not written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,14 +34,18 @@ class MetricsFile:
 
     def keep(self, lines: int) -> None:
         """Drop everything after the first `lines` records."""
-        text = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        self.path.write_text("".join(line + "\n" for line in text[:lines]), encoding="utf-8")
+        fresh = self.path.with_suffix(".tmp")
+        fresh.write_text("".join(self._lines()[:lines]), encoding="utf-8")
+        fresh.replace(self.path)
 
     def read(self) -> list[dict[str, Any]]:
         """All records."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in self._lines()]
+
+    def _lines(self) -> list[str]:
+        """Whole lines, each with its end."""
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 class Stage:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim_train.reports.runs import STAGES, TrainingRun, flat
+from sim_train.reports.runs import NOT_COMPARED, STAGES, TrainingRun, flat
 
 HELD_OUT = "greedy, held-out starts"
 VALIDATION = "greedy, validation starts"
@@ -104,8 +104,9 @@ def kinds_of(runs: Sequence[TrainingRun]) -> list[Kind]:
     by_kind: dict[str, list[TrainingRun]] = {}
     for run in runs:
         by_kind.setdefault(run.kind, []).append(run)
-    settings = [flat(of_kind[0].config) for of_kind in by_kind.values()]
-    names = sorted({name for one in settings for name in one} - {"seed", "output_dir", "workers", "stages"})
+    compared = [{k: v for k, v in of_kind[0].config.items() if k not in NOT_COMPARED} for of_kind in by_kind.values()]
+    settings = [flat(config) for config in compared]
+    names = sorted({name for one in settings for name in one})
     differing = [name for name in names if any(one.get(name) != settings[0].get(name) for one in settings)]
     labels = [", ".join(f"{name}={one.get(name, '-')}" for name in differing) for one in settings]
     return [

@@ -12,7 +12,7 @@ from typing import Any
 from sim_train.reports.diagnostics import complete_all
 
 STAGES = ("sft", "rl")
-_NOT_COMPARED = ("seed", "output_dir", "workers", "stages")
+NOT_COMPARED = ("seed", "output_dir", "dry_run", "rollout", "hardware", "stages")
 """Settings in which runs of one group may differ."""
 
 
@@ -60,7 +60,7 @@ class TrainingRun:
     @property
     def kind(self) -> str:
         """Equal for runs that differ in nothing but their seed and where they ran."""
-        return json.dumps({k: v for k, v in self.config.items() if k not in _NOT_COMPARED}, sort_keys=True)
+        return json.dumps({k: v for k, v in self.config.items() if k not in NOT_COMPARED}, sort_keys=True)
 
 
 def read_run(root: Path) -> TrainingRun:

@@ -9,25 +9,25 @@ import torch
 
 from sim_train.algorithms.grpo import executed_mask
 from sim_train.checkpoint import save_policy
-from sim_train.envs.specs import task_spec
+from sim_train.policies.choice import make_policy
 from sim_train.policies.imitation import SftReport, merge_sft_reports
 from sim_train.policies.text import build_vocabulary
-from sim_train.policies.token_vla import TokenVla
 from sim_train.reports.progress import Stage
 from sim_train.resume import (
     StageState,
+    StateSaver,
     clear_state,
     load_state,
     optimizer_arrays,
     policy_arrays,
     restore_optimizer,
     restore_policy,
-    save_state,
 )
+from sim_train.rigs import load_rig
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.stages.run import InterruptedRunError, Run
 from sim_train.stages.seeds import validation_seeds
-from sim_train.stages.validate import validate
+from sim_train.stages.validate import episodes_each, validate
 
 _LOG_EVERY = 20
 
@@ -39,8 +39,9 @@ class Imitation:
         self.run = run
         self.config = run.config.sft
         torch.manual_seed(run.config.seed)
-        spec = task_spec(run.config.task)
-        self.policy = TokenVla(spec, run.config.model, build_vocabulary(demonstrations.instructions))
+        spec = run.config.contract.spec(run.config.task)
+        words = [*demonstrations.instructions, *run.config.worlds.wordings()]
+        self.policy = make_policy(run.config.policy, spec, build_vocabulary(words))
         self.policy.normalise_state_by(demonstrations.state)
         self.parameters = list(self.policy.parameters())
         self.optimizer = torch.optim.AdamW(
@@ -52,12 +53,14 @@ class Imitation:
         steps = torch.from_numpy(demonstrations.executed_steps)
         self.mask = executed_mask(steps, spec.horizon, len(spec.action)).contiguous()
         self.place = torch.from_numpy(demonstrations.target_position)
+        of_chunk = torch.from_numpy(demonstrations.task)[torch.from_numpy(demonstrations.trajectory)]
+        self.rows_of_tasks = [torch.nonzero(of_chunk == task).flatten() for task in of_chunk.unique()]
         self.generator = torch.Generator().manual_seed(run.config.seed)
         self.step = 0
 
     def advance(self) -> SftReport:
-        """One optimiser step on a random mini-batch."""
-        rows = torch.randint(len(self.place), (self.config.batch,), generator=self.generator)
+        """One optimiser step on a random mini-batch, in which every task has the same share."""
+        rows = self._draw()
         weights = self.mask[rows] / self.mask[rows].sum()
         draws = torch.rand(len(rows), self.policy.imitation_draw_size, generator=self.generator)
 
@@ -80,10 +83,19 @@ class Imitation:
         self.step += 1
         return merge_sft_reports(parts)
 
+    def _draw(self) -> torch.Tensor:
+        tasks, batch = len(self.rows_of_tasks), self.config.batch
+        counts = [(batch * (i + 1)) // tasks - (batch * i) // tasks for i in range(tasks)]
+        drawn = [
+            torch.randint(len(r), (n,), generator=self.generator)
+            for r, n in zip(self.rows_of_tasks, counts, strict=True)
+        ]
+        return torch.cat([rows[places] for rows, places in zip(self.rows_of_tasks, drawn, strict=True)])
+
     def state(self) -> StageState:
         """Everything to go on from here."""
         values = {
-            "fingerprint": self.run.config.fingerprint("sft"),
+            "fingerprint": self.run.fingerprint("sft"),
             "step": self.step,
             "generator": self.generator.get_state().tolist(),
         }
@@ -116,17 +128,18 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
     learner = Imitation(run, demonstrations)
     metrics = run.metrics("sft")
     state = load_state(run.state("sft"))
-    if state and state.values["fingerprint"] == run.config.fingerprint("sft"):
+    if state and state.values["fingerprint"] == run.fingerprint("sft"):
         learner.restore(state)
     metrics.keep(learner.step // _LOG_EVERY)
     config = run.config.sft
-    episodes = run.config.rl.validation_episodes
+    episodes, tasks = run.config.rl.validation_episodes, run.config.worlds.tasks
     started = time.monotonic()
     enough = False
+    saver = StateSaver(run.state("sft"))
     with Stage("sft", config.steps, run.console) as stage:
         while learner.step < config.steps and not enough:
             if run.stop.requested:
-                save_state(run.state("sft"), learner.state())
+                saver.save(learner.state())
                 raise InterruptedRunError(f"SFT stopped at step {learner.step}")
             report = learner.advance()
             note = _note(report)
@@ -134,20 +147,24 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
             if learner.step % _LOG_EVERY == 0:
                 metrics.write({"step": learner.step, **dataclasses.asdict(report)})
             if learner.step % config.check_every == 0:
-                success = validate(run.pool, learner.policy, 0, episodes)
+                success = validate(run.pool, learner.policy, 0, episodes, tasks=tasks)
                 stage.say(f"step {learner.step}, {note}, greedy {success}")
                 enough = success.rate >= config.enough
+            if not enough:
+                saver.maybe(learner.state)
         seconds = time.monotonic() - started
-        policy = learner.policy.eval()
-        greedy = validate(run.pool, policy, 0, episodes)
-        sampled = validate(run.pool, policy, 0, episodes, run.config.rl.update.temperature)
+        policy = learner.policy
+        policy.train(False)
+        greedy = validate(run.pool, policy, 0, episodes, tasks=tasks)
+        sampled = validate(run.pool, policy, 0, episodes, run.config.rl.update.temperature, tasks)
         record = {
             "stage": "sft",
             "config": dataclasses.asdict(run.config),
+            "rig": load_rig(run.config.rig).to_plain(),
             "demonstrations": len(demonstrations),
             "seeds": {
                 "demonstrations": sorted(set(demonstrations.seed.tolist())),
-                "validation": validation_seeds(episodes),
+                "validation": validation_seeds(episodes_each(episodes, len(tasks))),
             },
             "seconds": seconds,
             "steps": learner.step,

@@ -13,11 +13,10 @@ from sim_train.algorithms.ppo import PpoUpdater
 from sim_train.algorithms.sampling import Sample, acceptance, draw, draw_all
 from sim_train.algorithms.updater import UpdateReport
 from sim_train.policies.token_vla import TokenVla
-from sim_train.reports.diagnostics import group_interval
 from sim_train.resume import policy_arrays
-from sim_train.rollouts.episodes import Job
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.rollouts.worker import PolicyTask
+from sim_train.stages.lessons import Lessons
 from sim_train.stages.run import Run
 from sim_train.stages.seeds import TrainingSeeds
 from sim_train.stages.updaters import updater_of
@@ -46,22 +45,31 @@ class Reinforcement:
         self.episodes = 0
         self.seconds = 0.0
         self.acceptance = acceptance(_START_GUESS, self.config.sampling.group_size)
+        self.tasks = run.config.worlds.tasks
+        self.lessons = Lessons(
+            self.tasks,
+            self.config.sampling.task_weights,
+            run.config.curriculum,
+            self.config.sampling.group_size,
+        )
         self._faults = self._restarts = 0
-        self._group_rates: list[float] = []
         self.carried: Trajectories | None = None
         self.best: tuple[float, int] = (-1.0, 0)
+        self.best_result = SuccessRate(0, 1)
+        """Of the validation of `best`."""
         self.validated = -1.0  # greedy success at the check before
+        self.stale = 0
+        """Validations since success rose last."""
         self.best_arrays = policy_arrays(policy, "best.")
 
     def _play(self, groups: int) -> Trajectories:
         size = self.config.sampling.group_size
-        seeds = self.seeds.take(groups)
-        jobs = [Job(self.episodes // size + i, seed, size) for i, seed in enumerate(seeds)]
+        jobs = self.lessons.jobs(self.episodes // size, self.seeds.take(groups))
         task = PolicyTask(self.config.update.temperature)
         played, report = self.run.pool.play(jobs, task, seed=self.seeds.used)
         self._faults += report.faults
         self._restarts += report.restarts
-        self._group_rates += played.success.reshape(-1, size).mean(axis=1).tolist()
+        self.lessons.saw(played)
         self.episodes += len(played)
         return played
 
@@ -73,7 +81,6 @@ class Reinforcement:
         """
         started = time.monotonic()
         self._faults = self._restarts = 0
-        self._group_rates = []
         self.run.pool.set_policy(self.policy, self.version)
         if isinstance(self.updater, PpoUpdater):
             sample = draw_all(self._play, self.config.sampling)
@@ -119,16 +126,16 @@ class Reinforcement:
             value = getattr(sample, name)
             if isinstance(value, (int, float)):
                 plain[name] = _finite(value)
-        if self._group_rates:
-            plain["success_ci95"] = list(group_interval(self._group_rates, self.config.sampling.group_size))
-        return plain
+        return plain | self.lessons.finish()
 
     def check(self) -> SuccessRate:
         """Greedy validation; remembers the weights if they are the best so far."""
         started = time.monotonic()
-        result = validate(self.run.pool, self.policy, self.version, self.config.validation_episodes)
+        result = validate(self.run.pool, self.policy, self.version, self.config.validation_episodes, tasks=self.tasks)
+        self.stale = 0 if result.rate > self.best[0] else self.stale + 1
         if result.rate >= self.best[0]:
             self.best = (result.rate, self.version)
+            self.best_result = result
             self.best_arrays = policy_arrays(self.policy, "best.")
         self.seconds += time.monotonic() - started
         return result

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from sim_train.algorithms.ppo import PpoUpdater
 from sim_train.resume import StageState, optimizer_arrays, policy_arrays, restore_optimizer, restore_policy
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.stages.learner import Reinforcement
+from sim_train.stages.validate import SuccessRate
+from sim_train.typed import build
 
 
 def learner_state(learner: Reinforcement) -> StageState:
     """Everything to go on from here."""
     values = {
-        "fingerprint": learner.run.config.fingerprint("rl"),
+        "fingerprint": learner.run.fingerprint("rl"),
         "start": learner.policy.revision,
         "version": learner.version,
         "episodes": learner.episodes,
@@ -20,7 +24,10 @@ def learner_state(learner: Reinforcement) -> StageState:
         "seeds_used": learner.seeds.used,
         "rng": learner.rng.bit_generator.state,
         "best": list(learner.best),
+        "best_result": dataclasses.asdict(learner.best_result),
         "validated": learner.validated,
+        "stale": learner.stale,
+        "lessons": learner.lessons.state(),
         "optimizer_steps": learner.updater.steps,
         "skipped_in_a_row": learner.updater.skipped_in_a_row,
     }
@@ -46,7 +53,9 @@ def restore_learner(learner: Reinforcement, state: StageState) -> None:
     learner.seeds.used = values["seeds_used"]
     learner.rng.bit_generator.state = values["rng"]
     learner.best = (values["best"][0], values["best"][1])
-    learner.validated = values["validated"]
+    learner.best_result = build(SuccessRate, values["best_result"])
+    learner.validated, learner.stale = values["validated"], values["stale"]
+    learner.lessons.restore(values["lessons"])
     learner.best_arrays = {name: array for name, array in arrays.items() if name.startswith("best.")}
     carried = {n.removeprefix("carried."): a for n, a in arrays.items() if n.startswith("carried.")}
     learner.carried = Trajectories.from_arrays(carried) if carried else None

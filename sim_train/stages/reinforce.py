@@ -6,14 +6,13 @@ import dataclasses
 
 from sim_train.checkpoint import load_policy, save_policy
 from sim_train.reports.progress import Stage
-from sim_train.resume import clear_state, load_state, restore_policy, save_state
+from sim_train.resume import StateSaver, clear_state, load_state, restore_policy
+from sim_train.rigs import load_rig
 from sim_train.stages.learner import RL_SEEDS_FROM, Reinforcement
 from sim_train.stages.learner_state import learner_state, restore_learner
 from sim_train.stages.run import InterruptedRunError, Run
 from sim_train.stages.seeds import validation_seeds
-from sim_train.stages.validate import SuccessRate
-
-_SAVE_EVERY_S = 60.0
+from sim_train.stages.validate import episodes_each
 
 
 def reinforce(run: Run) -> None:
@@ -30,18 +29,18 @@ def reinforce(run: Run) -> None:
     metrics = run.metrics("rl")
     state = load_state(run.state("rl"))
     if state and (state.values["fingerprint"], state.values["start"]) == (
-        run.config.fingerprint("rl"),
+        run.fingerprint("rl"),
         learner.policy.revision,
     ):
         restore_learner(learner, state)
     metrics.keep(learner.version)
     budget_s = run.config.budget_min * 60
-    saved_s = learner.seconds
+    saver = StateSaver(run.state("rl"))
     reason = ""
     with Stage("rl", run.config.budget_min, run.console) as stage:
         while not reason:
             if run.stop.requested:
-                save_state(run.state("rl"), learner_state(learner))
+                saver.save(learner_state(learner))
                 raise InterruptedRunError(f"RL stopped after {learner.version} updates")
             record = learner.advance()
             note = f"update {learner.version}, {learner.episodes} episodes, sampled {record['success'] or 0:.1%}"
@@ -52,25 +51,28 @@ def reinforce(run: Run) -> None:
                 plain = result.to_plain()
                 record |= {"greedy_success": result.rate, "greedy_ci95": plain["success_ci95"]}
                 record |= {"greedy_episodes": plain["episodes"], "validation_s": learner.seconds - before_s}
+                record |= {"greedy_tasks": plain["tasks"]} if "tasks" in plain else {}
                 stage.say(f"{learner.seconds / 60:.1f} min, {note}, greedy {result}")
                 if min(result.rate, learner.validated) >= config.stop_at:
                     reason = f"greedy validation success was {config.stop_at:.0%} or more twice in a row"
+                elif learner.stale >= config.patience > 0:
+                    reason = f"{learner.stale} greedy validations in a row were no better than the best before"
                 learner.validated = result.rate
             metrics.write(record)
             stage.advance(learner.seconds / 60, note, record)
             if over and not reason:
                 reason = "the budget is used up" if learner.seconds >= budget_s else "max_updates is reached"
-            if learner.seconds - saved_s > _SAVE_EVERY_S:
-                saved_s = learner.seconds
-                save_state(run.state("rl"), learner_state(learner))
+            if not reason:
+                saver.maybe(lambda: learner_state(learner))
         restore_policy(learner.policy, learner.best_arrays, "best.")
-        final = SuccessRate(round(learner.best[0] * config.validation_episodes), config.validation_episodes)
+        final = learner.best_result
         save_policy(
             run.checkpoint("rl"),
             learner.policy.eval(),
             {
                 "stage": "rl",
                 "config": dataclasses.asdict(run.config),
+                "rig": load_rig(run.config.rig).to_plain(),
                 "stopped_because": reason,
                 "seconds": learner.seconds,
                 "updates": learner.version,
@@ -78,7 +80,7 @@ def reinforce(run: Run) -> None:
                 "best_update": learner.best[1],
                 "seeds": {
                     "training_handed_out": learner.seeds.used - RL_SEEDS_FROM,
-                    "validation": validation_seeds(config.validation_episodes),
+                    "validation": validation_seeds(episodes_each(config.validation_episodes, len(learner.tasks))),
                 },
                 "validation": {"greedy": final.to_plain()},
                 "curve": metrics.read(),

@@ -8,23 +8,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
 from sim_train.algorithms.parallel import GradientThreads
 from sim_train.config import TrainConfig
 from sim_train.reports.progress import MetricsFile
+from sim_train.rigs import load_rig
 from sim_train.rollouts.pool import WorkerPool
+
+CTRL_C = 130
+"""Exit status after Ctrl-C, as shells have it."""
+TERMINATED = 143
+"""Exit status after SIGTERM, as shells have it."""
 
 
 class StopFlag:
-    """Set by the first Ctrl-C (or SIGTERM); a second one ends the program at once."""
+    """Set by the first Ctrl-C (or SIGTERM); a second one ends the program at once, by KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.status = CTRL_C
+        """Exit status that tells which signal it was."""
 
     def request(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
+        self.status = TERMINATED if number == signal.SIGTERM else CTRL_C
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
@@ -66,6 +76,10 @@ class Run:
     def state(self, stage: str) -> Path:
         """Directory of a stage's half-done state."""
         return self.root / "state" / stage
+
+    def fingerprint(self, stage: str) -> dict[str, Any]:
+        """What must be equal for a stage's result, or its half-done state, to be used again: settings and rig."""
+        return {**self.config.fingerprint(stage), "rig": load_rig(self.config.rig).to_plain()}
 
     def metrics(self, stage: str) -> MetricsFile:
         """The stage's curves."""

@@ -42,7 +42,7 @@ def config_of(seed, learning_rate):
         "task": "pick_cube",
         "seed": seed,
         "stages": ["sft", "rl"],
-        "workers": 0,
+        "rollout": {"workers": 0},
         "rl": {"sampling": {"groups": GROUPS, "group_size": SIZE}, "update": {"learning_rate": learning_rate}},
     }
 

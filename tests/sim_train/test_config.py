@@ -3,6 +3,7 @@
 import pytest
 
 from sim_train.config import ConfigError, TrainConfig, defaults, from_plain
+from sim_train.policies.choice import sizes_of
 
 
 def test_defaults_are_what_the_dataclasses_say():
@@ -11,11 +12,16 @@ def test_defaults_are_what_the_dataclasses_say():
 
 def test_nested_values_reach_their_place():
     config = from_plain(
-        {"output_dir": "x", "rl": {"update": {"clip": {"low": 0.1}}}, "model": {"channels": [4, 8, 8]}, "budget_min": 3}
+        {
+            "output_dir": "x",
+            "rl": {"update": {"clip": {"low": 0.1}}},
+            "policy": {"sizes": {"channels": [4, 8, 8]}},
+            "budget_min": 3,
+        }
     )
     assert config.rl.update.clip.low == 0.1
     assert config.rl.update.clip.high == TrainConfig("x").rl.update.clip.high
-    assert config.model.channels == (4, 8, 8)
+    assert sizes_of(config.policy).channels == (4, 8, 8)
     assert config.budget_min == 3.0
 
 
@@ -26,7 +32,7 @@ def test_nested_values_reach_their_place():
         ({"sft": {"stepz": 1}}, "sft.stepz"),
         ({"seed": "seven"}, "seed must be of type int"),
         ({"seed": True}, "seed"),
-        ({"model": {"channels": [1, 2]}}, "model.channels"),
+        ({"policy": {"sizes": {"channels": [1, 2]}}}, "policy.sizes.channels"),
         ({"stages": ["sft", "magic"]}, "stages"),
         ({"stages": []}, "stages"),
         ({"budget_min": 0.0}, "budget_min"),

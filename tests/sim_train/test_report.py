@@ -60,7 +60,7 @@ def test_a_real_run_has_every_diagnostic_and_a_page(tmp_path, tiny_policy):
     plain = {
         "output_dir": str(tmp_path / "toy"),
         "task": "toy",
-        "model": dataclasses.asdict(TINY),
+        "policy": {"sizes": dataclasses.asdict(TINY)},
         "rl": {
             "sampling": {"groups": 4, "group_size": 4},
             "update": {"minibatches": 2, "temperature": 2.0},

@@ -16,7 +16,7 @@ from toy_env import TOY_SPEC, make_toy
 from sim_train import train as train_module
 from sim_train.checkpoint import load_policy, read_manifest
 from sim_train.config import ConfigError, from_plain
-from sim_train.stages import demonstrate, imitate
+from sim_train.envs import contract
 from sim_train.stages.imitate import Imitation
 from sim_train.stages.learner import Reinforcement, StartRateError
 from sim_train.stages.run import InterruptedRunError
@@ -28,9 +28,8 @@ def settings(root, **changes):
     plain = {
         "output_dir": str(root),
         "task": "toy",
-        "workers": 1,
-        "envs_per_worker": 8,
-        "model": dataclasses.asdict(TINY),
+        "rollout": {"workers": 1, "envs_per_worker": 8},
+        "policy": {"sizes": dataclasses.asdict(TINY)},
         "demonstrations": {"episodes": 6},
         "sft": {"steps": 30, "batch": 8, "enough": 2.0},
         "rl": {
@@ -48,8 +47,7 @@ def settings(root, **changes):
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     monkeypatch.setattr(train_module, "make_environment", make_toy)
-    for module in (demonstrate, imitate):
-        monkeypatch.setattr(module, "task_spec", lambda task: TOY_SPEC)
+    monkeypatch.setattr(contract, "task_spec", lambda *arguments: TOY_SPEC)
 
 
 def run(config):
@@ -156,8 +154,8 @@ def test_the_real_task_from_the_command_line(tmp_path):
     done = python(
         "sim_train.train",
         f"output_dir={tmp_path / 'run'}",
-        "workers=1",
-        "envs_per_worker=12",
+        "rollout.workers=1",
+        "rollout.envs_per_worker=12",
         "demonstrations.episodes=4",
         "sft.steps=8",
         "sft.batch=8",

@@ -79,7 +79,7 @@ def reinforcement(tmp_path, threads):
         plain = {
             "output_dir": str(tmp_path / "run"),
             "task": "toy",
-            "model": dataclasses.asdict(TINY),
+            "policy": {"sizes": dataclasses.asdict(TINY)},
             "rl": {"sampling": {"groups": 4, "group_size": 4}, "validation_episodes": 8, **rl},
         }
         run = Run(from_plain(plain), PoolInHere(margin), threads, Console(file=io.StringIO()))

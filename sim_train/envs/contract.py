@@ -1,0 +1,29 @@
+"""What of a task's contract settings may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policy_api.errors import InvalidSpec
+from policy_api.schema import PolicySpec
+
+from sim_train.envs.specs import task_spec
+
+
+@dataclass(frozen=True)
+class ContractConfig:
+    """What the policy sees. What it does, and how fast, belongs to the task."""
+
+    cameras: tuple[str, ...] = ("front",)
+    """Cameras of the task's scene."""
+    image_size: int = 64
+    """Pixels, square, that the network gets of each camera: 8..480; OpenVLA-OFT needs 224."""
+    privileged: bool = False
+    """Also tell the places of the task's bodies, for baselines; then `cameras` may be empty."""
+
+    def spec(self, task: str) -> PolicySpec:
+        """The contract for a task, or for several as in "pick_cube+push_cube"; ValueError says what cannot be."""
+        try:
+            return task_spec(task, self.cameras, self.image_size, self.privileged)
+        except InvalidSpec as error:
+            raise ValueError(f"contract: {error}") from error
