@@ -13,9 +13,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from sim_train.policies.openvla.policy import OpenVlaPolicy
-from sim_train.policies.token_vla import TokenVla
-
 
 class TrunkTap:
     """Keeps what last went into a module, for each thread its own.
@@ -52,21 +49,19 @@ class NoTrunkError(ValueError):
     """A kind of policy that a critic cannot read."""
 
 
-def action_head(policy: nn.Module) -> tuple[nn.Module, int]:
-    """The module that makes action tokens of trunk features, and the features' width.
+def action_head(policy: object) -> tuple[nn.Module, int]:
+    """The module that the policy's trunk features (B, T, width) go into, and the width: its `action_head`.
 
     Raises:
-        NoTrunkError: the policy has none, or none that is known.
+        NoTrunkError: the kind of policy has none.
     """
-    if isinstance(policy, TokenVla):
-        return policy.head, policy.config.d_model
-    if isinstance(policy, OpenVlaPolicy):
-        head = policy.network.language_model.lm_head
-        return head, head.in_features
-    raise NoTrunkError(
-        f"PPO's critic reads policies that emit action tokens; it does not know {type(policy).__name__}. "
-        "Use rl.algorithm=grpo, which needs no critic"
-    )
+    found: tuple[nn.Module, int] | None = getattr(policy, "action_head", None)
+    if found is None:
+        raise NoTrunkError(
+            f"PPO's critic reads a policy's trunk, and {type(policy).__name__} shows none (action_head). "
+            "Use rl.algorithm=grpo, which needs no critic"
+        )
+    return found
 
 
 class Critic(nn.Module):

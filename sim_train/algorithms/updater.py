@@ -13,12 +13,11 @@ from sim_train.algorithms.anchor import Anchor
 from sim_train.algorithms.grpo import (
     ClipConfig,
     LossReport,
-    constant_weights,
     executed_mask,
     grpo_loss,
     merge_reports,
-    token_weights,
 )
+from sim_train.algorithms.items import item_weights, mean_per_item, per_item
 from sim_train.algorithms.parallel import GradientThreads
 from sim_train.policies.kinds import StoredPolicy
 from sim_train.policies.protocol import LogProb, PolicyInputs
@@ -87,8 +86,7 @@ class DivergedError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class MiniBatch:
-    """Whole trajectories with C chunks, as tensors. What a ratio is taken of, a number of a chunk or all executed ones
-    of it together, is called an item: (C, *I) is (C, H, A) or (C, 1, 1), see `Policy.ratio`."""
+    """Whole trajectories with C chunks, as tensors. (C, *I) has an entry for each item of `items`."""
 
     rows: torch.Tensor
     """(C,) index of each chunk among those of the update."""
@@ -206,32 +204,25 @@ class Updater:
     def policy_loss(self, batch: MiniBatch, old: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, LossReport]:
         """The clipped policy loss of some rows of a mini-batch: a `BatchLoss`."""
         now = self._likelihood(batch, rows)
-        log_probs = self._per_item(now.log_probs, batch.mask[rows])
+        log_probs = per_item(now.log_probs, batch.mask[rows], self.policy.ratio)
         weights = batch.weights[rows]
         loss, report = grpo_loss(log_probs, old[rows], batch.advantages[rows], weights, self.config.clip)
         if self.config.entropy:
-            loss = loss - self.config.entropy * (self._mean_per_item(now.entropy, batch.mask[rows]) * weights).sum()
+            entropy = mean_per_item(now.entropy, batch.mask[rows], self.policy.ratio)
+            loss = loss - self.config.entropy * (entropy * weights).sum()
         return loss, report
 
     def _likelihood(self, batch: MiniBatch, rows: torch.Tensor) -> LogProb:
         drawn = {name: tensor[rows] for name, tensor in batch.drawn.items()}
         return self.policy.log_prob(batch.inputs[rows], drawn, self.config.temperature)
 
-    def _per_item(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Log-likelihoods (C, H, A) -> (C, *I); those of a whole chunk are summed over what was executed."""
-        return values if self.policy.ratio == "token" else (values * mask).sum(dim=(1, 2), keepdim=True)
-
-    def _mean_per_item(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """As `_per_item`, but with the mean over what was executed of a chunk."""
-        return values if self.policy.ratio == "token" else self._per_item(values, mask) / mask.sum((1, 2), keepdim=True)
-
     def _look_back(self, batch: MiniBatch) -> tuple[torch.Tensor, float, float]:
         """Log-probabilities to take the ratio against, mean entropy, largest gap to the rollout."""
 
         def look(rows: torch.Tensor) -> tuple[torch.Tensor, float, float]:
             now = self._likelihood(batch, rows)
-            log_probs = self._per_item(now.log_probs, batch.mask[rows])
-            entropy = self._mean_per_item(now.entropy, batch.mask[rows])
+            log_probs = per_item(now.log_probs, batch.mask[rows], self.policy.ratio)
+            entropy = mean_per_item(now.entropy, batch.mask[rows], self.policy.ratio)
             fresh, weights = batch.fresh[rows][:, None, None], batch.weights[rows]
             gap = (log_probs - batch.rollout_log_probs[rows]).abs() * (weights > 0) * fresh
             old = torch.where(fresh, log_probs, batch.rollout_log_probs[rows])
@@ -270,16 +261,14 @@ class Updater:
         rows = np.concatenate([np.arange(ends[i] - whole.length[i], ends[i]) for i in part])
         instructions = [played.instructions[i] for i in trajectory]
         mask = executed_mask(torch.from_numpy(played.executed_steps), *played.actions.shape[1:])
-        items = mask if self.policy.ratio == "token" else torch.ones(len(rows), 1, 1)
-        if self.config.constant_chunks:
-            weights = constant_weights(items, self.config.constant_chunks, len(played))
-        else:
-            weights = token_weights(items, torch.from_numpy(trajectory), len(played))
+        weights = item_weights(
+            mask, self.policy.ratio, torch.from_numpy(trajectory), len(played), self.config.constant_chunks
+        )
         return MiniBatch(
             rows=torch.from_numpy(rows),
             inputs=self.policy.inputs(played.images, played.state, instructions),
             drawn={name: torch.from_numpy(array) for name, array in played.drawn.items()},
-            rollout_log_probs=self._per_item(torch.from_numpy(played.log_probs), mask),
+            rollout_log_probs=per_item(torch.from_numpy(played.log_probs), mask, self.policy.ratio),
             fresh=torch.from_numpy(played.version[trajectory] == version),
             advantages=torch.from_numpy(advantages[rows]),
             mask=mask,

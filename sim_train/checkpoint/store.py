@@ -14,7 +14,7 @@ from sim_train.checkpoint.golden import Deviation, check_golden, write_golden
 from sim_train.checkpoint.manifest import check_hashes, read_manifest, write_manifest
 from sim_train.checkpoint.provenance import made_with
 from sim_train.policies.blueprint import BlueprintError, from_blueprint, to_blueprint
-from sim_train.policies.kinds import StoredPolicy
+from sim_train.policies.kinds import StoredPolicy, kind_of
 
 
 def save_policy(path: Path, policy: StoredPolicy, record: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def save_policy(path: Path, policy: StoredPolicy, record: dict[str, Any]) -> str
         ValueError: the record holds what JSON does not take, such as NaN.
     """
     blueprint = to_blueprint(policy)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in policy.state_dict().items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _deployed(policy).items()}
     for name, tensor in tensors.items():
         if not _finite(tensor):
             raise CheckpointError(f"tensor {name!r} has values that are not finite; the policy is broken and not saved")
@@ -82,8 +82,8 @@ def load_checked(path: Path) -> tuple[Any, Deviation]:
     return policy, check_golden(path / GOLDEN, policy)
 
 
-def _fill(path: Path, policy: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    expected = policy.state_dict()
+def _fill(path: Path, policy: StoredPolicy, tensors: dict[str, torch.Tensor]) -> None:
+    expected = _deployed(policy)
     unfit = "contract and network in the manifest do not fit these weights"
     if odd := sorted(tensors.keys() ^ expected.keys()):
         what = "is unknown to the network" if odd[0] in tensors else "is missing"
@@ -97,7 +97,14 @@ def _fill(path: Path, policy: torch.nn.Module, tensors: dict[str, torch.Tensor])
             )
         if not _finite(tensor):
             raise CheckpointError(f"{path / WEIGHTS}: tensor {name!r} has values that are not finite; use another one")
-    policy.load_state_dict(tensors)
+    policy.load_state_dict({**policy.state_dict(), **tensors})
+
+
+def _deployed(policy: StoredPolicy) -> dict[str, torch.Tensor]:
+    """The weights that belong to a checkpoint: all but those that serve training alone."""
+    found = kind_of(policy)
+    left_out = found[1].undeployed if found else ()
+    return {name: value for name, value in policy.state_dict().items() if not name.startswith(left_out)}
 
 
 def _finite(tensor: torch.Tensor) -> bool:

@@ -69,4 +69,4 @@ def _build_token_vla(spec: PolicySpec, parts: dict[str, Any]) -> TokenVla:
     return TokenVla(spec, sizes(TokenVlaConfig, parts["model"]), parts["vocabulary"])
 
 
-register("token_vla", Kind(TokenVla, _describe_token_vla, _build_token_vla))
+register("token_vla", Kind(TokenVla, _describe_token_vla, _build_token_vla, TokenVlaConfig))

@@ -89,6 +89,7 @@ class PrefixEncoder(nn.Module):
         self.visual = nn.Linear(keypoints, config.visual_tokens * width)
         self.target = nn.Linear(keypoints * len(self.cameras), 3)
         self.proprio = nn.Sequential(nn.Linear(len(spec.state), width), nn.SiLU(), nn.Linear(width, width))
+        self.trunk = nn.Identity()  # where a critic may read what was encoded
         self.register_buffer("state_mean", torch.zeros(len(spec.state)))
         self.register_buffer("state_scale", torch.ones(len(spec.state)))
 
@@ -109,6 +110,7 @@ class PrefixEncoder(nn.Module):
         out = self.language_model(
             inputs_embeds=sequence, attention_mask=attention_mask(visible, sequence.dtype), use_cache=True
         )
+        self.trunk(out.last_hidden_state)
         keys_values = tuple((layer.keys, layer.values) for layer in out.past_key_values.layers)
         return Prefix(keys_values, visible, self.target(torch.cat(keypoints, dim=1)))
 

@@ -3,7 +3,7 @@
 A kind is added in the file of its policy and becomes known to trainer, workers and server when `blueprint` imports it:
 
     # sim_train/policies/flow_vla.py
-    register("flow_vla", Kind(FlowVla, describe, build))
+    register("flow_vla", Kind(FlowVla, describe, build, FlowVlaConfig))
 
     # sim_train/policies/blueprint.py
     import sim_train.policies.flow_vla  # noqa: F401 - registers its kind
@@ -12,7 +12,9 @@ A kind is added in the file of its policy and becomes known to trainer, workers 
 "vocabulary", if there, is the list of words that the policy knows.
 `build(spec, parts)` gets the contract and what `describe` returned, and makes the policy with fresh float32 weights.
 It raises ValueError, KeyError or TypeError where the parts cannot be used; `sizes` builds a dataclass of sizes and
-names what is missing or unknown.
+names what is missing or unknown. The dataclass of sizes has a default for every field; what settings change in it
+(`policy.sizes`) is checked against its types. A new policy is built of {"model": sizes, "vocabulary": words}, or by
+`make(spec, sizes, words)` where a kind needs more than that.
 
 The policy is a `torch.nn.Module` that does what `StoredPolicy` says. Everything that training changes is in its
 `state_dict`, and `act` at temperature 0 answers the same observation with the same actions every time.
@@ -21,7 +23,7 @@ The policy is a `torch.nn.Module` that does what `StoredPolicy` says. Everything
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -68,6 +70,18 @@ class Kind:
     """A policy -> its sizes under "model" and whatever else `build` needs, as plain JSON."""
     build: Callable[[PolicySpec, dict[str, Any]], torch.nn.Module]
     """Contract and parts -> a policy with fresh weights."""
+    sizes: type
+    """The dataclass that settings choose the size of a new policy by."""
+    make: Callable[[PolicySpec, Any, Sequence[str]], torch.nn.Module] | None = None
+    """Contract, sizes and words -> a new policy; None: `build` makes it."""
+    undeployed: tuple[str, ...] = ()
+    """What the names of weights start with that serve training alone and never reach a checkpoint."""
+
+    def fresh(self, spec: PolicySpec, sizes: Any, vocabulary: Sequence[str]) -> torch.nn.Module:  # noqa: ANN401 - a `sizes`
+        """A new policy. ValueError: the sizes make none, or none for this contract."""
+        if self.make is not None:
+            return self.make(spec, sizes, vocabulary)
+        return self.build(spec, {"model": dataclasses.asdict(sizes), "vocabulary": list(vocabulary)})
 
 
 _KINDS: dict[str, Kind] = {}

@@ -121,6 +121,11 @@ class TokenVla(nn.Module):
         """Uniform numbers that one sampled chunk needs: one a token."""
         return self._spec.horizon * len(self._spec.action)
 
+    @property
+    def action_head(self) -> tuple[nn.Module, int]:
+        """The module that makes logits of the trunk's features (B, T, width), and the width."""
+        return self.head, self.config.d_model
+
     def normalise_state_by(self, state: NDArray[np.float32]) -> None:
         """Centre and scale proprioception by the statistics of (N, S) recorded states."""
         values = torch.as_tensor(state, dtype=torch.float32)

@@ -12,7 +12,7 @@ from sim_train.algorithms.advantages import group_advantages
 from sim_train.algorithms.ppo import PpoUpdater
 from sim_train.algorithms.sampling import Sample, acceptance, draw, draw_all
 from sim_train.algorithms.updater import UpdateReport
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.resume import policy_arrays
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.rollouts.worker import PolicyTask
@@ -34,7 +34,7 @@ class StartRateError(RuntimeError):
 class Reinforcement:
     """Improves a policy update by update."""
 
-    def __init__(self, run: Run, policy: TokenVla) -> None:
+    def __init__(self, run: Run, policy: StoredPolicy) -> None:
         self.run = run
         self.config = run.config.rl
         self.policy = policy.train()

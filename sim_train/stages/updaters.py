@@ -9,11 +9,11 @@ from sim_train.algorithms.critic import NoTrunkError
 from sim_train.algorithms.ppo import PpoUpdater
 from sim_train.algorithms.updater import Updater
 from sim_train.config import ConfigError
-from sim_train.policies.token_vla import TokenVla
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.stages.run import Run
 
 
-def updater_of(run: Run, policy: TokenVla) -> Updater:
+def updater_of(run: Run, policy: StoredPolicy) -> Updater:
     """The updater that the configuration asks for.
 
     Raises:
@@ -23,8 +23,6 @@ def updater_of(run: Run, policy: TokenVla) -> Updater:
     config = run.config.rl
     anchor = None
     if config.anchor.weight:
-        if not isinstance(policy, TokenVla):
-            raise ConfigError(f"rl.anchor.weight must be 0 for {type(policy).__name__}: only token_vla can be anchored")
         shown = Path(config.anchor.demonstrations or run.root / "demonstrations")
         anchor = Anchor.load(shown, policy, config.anchor, run.config.sft.loss)
     if config.algorithm == "ppo":

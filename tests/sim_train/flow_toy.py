@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from toy_env import PHRASES, TOY_SPEC
 
-from sim_train.algorithms.flow_sft import FlowSftConfig, Noising, flow_sft_loss
+from sim_train.policies.flow_exploration import ExplorationConfig
 from sim_train.policies.flow_prefix import PrefixConfig
 from sim_train.policies.flow_vla import FlowVla, FlowVlaConfig
+from sim_train.policies.imitation import SftLossConfig
 from sim_train.policies.text import build_vocabulary
 
 SHAPE = (TOY_SPEC.horizon, len(TOY_SPEC.action))
@@ -22,10 +23,11 @@ _CONFIG = FlowVlaConfig(
 )
 
 
-def make_policy(steps=4):
+def make_policy(steps=4, **exploration):
     """Fresh weights, always the same."""
     torch.manual_seed(0)
-    return FlowVla(TOY_SPEC, replace(_CONFIG, steps=steps), build_vocabulary(PHRASES))
+    config = replace(_CONFIG, steps=steps, exploration=ExplorationConfig(**exploration))
+    return FlowVla(TOY_SPEC, config, build_vocabulary(PHRASES))
 
 
 def observation(rows):
@@ -42,23 +44,23 @@ def demonstrations(rows):
     return actions
 
 
-def trained_on_two_modes(steps=4):
+def trained_on_two_modes(steps=4, **exploration):
     """A policy that imitates the demonstrations."""
-    policy = make_policy(steps)
-    policy.load_state_dict(_trained_weights())
+    policy = make_policy(steps, **exploration)
+    policy.load_state_dict(_trained_weights(), strict=False)  # all but the noise net
     return policy
 
 
 @functools.cache
 def _trained_weights():
     policy, rows, updates, rate = make_policy(), 64, 300, 1e-2
-    inputs, actions = policy.inputs(*observation(rows)), policy.normalise(demonstrations(rows))
+    inputs, actions = policy.inputs(*observation(rows)), torch.from_numpy(demonstrations(rows))
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=rate, weight_decay=0.0)
     weights = torch.full((rows, *SHAPE), 1 / (rows * SHAPE[0] * SHAPE[1]))
     for update in range(updates):
-        noising = Noising.draw(rows, *SHAPE, generator=generator)
-        loss, _ = flow_sft_loss(policy, inputs, actions, noising, weights, torch.zeros(rows, 3), FlowSftConfig())
+        draws = torch.rand(rows, policy.imitation_draw_size, generator=generator)
+        loss, _ = policy.imitation_loss(inputs, actions, weights, torch.zeros(rows, 3), SftLossConfig(), draws)
         optimizer.param_groups[0]["lr"] = rate * (1 - update / updates)
         optimizer.zero_grad()
         loss.backward()
@@ -67,7 +69,11 @@ def _trained_weights():
 
 
 def shares_of_modes(policy):
-    """Shares of forward and of backward chunks, within a centimetre, among 512 without exploration."""
-    uniform = np.random.default_rng(5).random((512, *SHAPE), dtype=np.float32)
-    first = policy.act(*observation(512), temperature=1.0, draws=uniform).actions[:, 0, 0]
+    """Shares of forward and of backward chunks, within a centimetre, among 512 from their own noise, none added."""
+    x = torch.randn(512, *SHAPE, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        prefix = policy.prefix_of(policy.inputs(*observation(512)))
+        for k in range(policy.steps):
+            x = x - policy.flow(prefix, x, torch.full((512,), 1 - k / policy.steps))[0] / policy.steps
+    first = policy.in_units(x)[:, 0, 0]
     return float((np.abs(first - MODE_M) < 0.01).mean()), float((np.abs(first + MODE_M) < 0.01).mean())

@@ -89,6 +89,7 @@ class OpenVlaPolicy(nn.Module):
         dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
         crop_area: float = 1.0,
+        text_tokens: int = 64,
     ) -> OpenVlaPolicy:
         """A policy from a checkpoint directory with its tokenizer.json and the statistics of `dataset`.
 
@@ -96,13 +97,11 @@ class OpenVlaPolicy(nn.Module):
             OpenVlaCheckpointError: the directory cannot be used; the message names the file.
             ValueError: contract, network and statistics do not fit together.
         """
-        if not (directory / "tokenizer.json").is_file():
-            raise OpenVlaCheckpointError(f"{directory} has no tokenizer.json")
-        tokenizer = parse_tokenizer((directory / "tokenizer.json").read_text(encoding="utf-8"))
+        tokenizer = read_tokenizer(directory)
         action = read_normaliser(directory, dataset, "action", bounds)
         proprio = None if config.proprio_dim is None else read_normaliser(directory, dataset, "proprio", bounds)
         network = load_openvla(directory, config, dtype, device)
-        return cls(spec, network, tokenizer, action, proprio, crop_area=crop_area)
+        return cls(spec, network, tokenizer, action, proprio, text_tokens, crop_area)
 
     @property
     def spec(self) -> PolicySpec:
@@ -122,6 +121,12 @@ class OpenVlaPolicy(nn.Module):
     def draw_size(self) -> int:
         """Uniform numbers that one sampled chunk needs: one a token."""
         return self._spec.horizon * len(self._spec.action)
+
+    @property
+    def action_head(self) -> tuple[nn.Module, int]:
+        """The module that makes logits of the trunk's features (B, T, width), and the width."""
+        head = self.network.language_model.lm_head
+        return head, head.in_features
 
     def normalise_state_by(self, state: NDArray[np.float32]) -> None:
         """Let the 1 % and 99 % quantiles of (N, S) recorded states be -1 and 1, as in OpenVLA."""
@@ -211,6 +216,13 @@ class OpenVlaPolicy(nn.Module):
                 "shorten the instruction or raise text_tokens"
             )
         return np.asarray([config.pad_token] * (self.text_tokens - len(ids)) + ids, dtype=np.int64)
+
+
+def read_tokenizer(directory: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint directory; OpenVlaCheckpointError if it has none."""
+    if not (directory / "tokenizer.json").is_file():
+        raise OpenVlaCheckpointError(f"{directory} has no tokenizer.json")
+    return parse_tokenizer((directory / "tokenizer.json").read_text(encoding="utf-8"))
 
 
 def parse_tokenizer(text: str) -> Tokenizer:

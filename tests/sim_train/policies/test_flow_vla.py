@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load, save
 from toy_env import PHRASES, TOY_SPEC
 
+from sim_train.checkpoint import load_policy, save_policy
+from sim_train.checkpoint.files import WEIGHTS
 from sim_train.policies.blueprint import BlueprintError, from_blueprint, to_blueprint
-from sim_train.policies.flow_exploration import FlowDraws, FlowNoise, FlowSde
+from sim_train.policies.flow_exploration import ExplorationConfig, FlowDraws, FlowNoise, FlowSde
 from sim_train.policies.flow_prefix import PrefixConfig
 from sim_train.policies.flow_vla import FlowVla, FlowVlaConfig
 from sim_train.policies.text import build_vocabulary
@@ -40,7 +42,18 @@ def seen(batch, seed=0):
 
 
 def draws(batch, steps=4, seed=0):
-    return FlowDraws.of([np.random.default_rng([seed, i]) for i in range(batch)], steps, *SHAPE)
+    size = FlowDraws.size(steps, *SHAPE)
+    return np.stack([np.random.default_rng([seed, i]).random(size, dtype=np.float32) for i in range(batch)])
+
+
+def explored(policy, batch, seed=0):
+    """What was observed, and the chain that was played."""
+    played = policy.act(*seen(batch), temperature=1.0, draws=draws(batch, seed=seed))
+    return policy.inputs(*seen(batch)), played, {name: torch.from_numpy(array) for name, array in played.drawn.items()}
+
+
+def exploring(kind, **changes):
+    return make(config=dataclasses.replace(TINY, exploration=ExplorationConfig(kind, **changes)))
 
 
 def test_the_default_is_small():
@@ -64,35 +77,39 @@ def test_shapes_come_from_the_contract_and_actions_lie_in_its_range(policy):
 
 def test_units_make_a_round_trip(policy):
     actions = np.array([[-0.05, 0.0, 0.05, 0.07], [0.01, -0.02, 0.03, 0.0]], np.float32)
-    x = policy.normalise(actions)
+    x = policy.normalise(torch.from_numpy(actions))
     np.testing.assert_allclose(x[0], [-1, 0, 1, 1], atol=1e-6)
     np.testing.assert_allclose(policy.in_units(x), actions, atol=1e-8)
     np.testing.assert_allclose(policy.in_units(x * 9)[0], [-0.05, 0.0, 0.05, 0.07], atol=1e-8)
 
 
-def test_the_answer_is_decided_by_the_generator(policy):
+def test_the_answer_is_decided_by_the_draws(policy):
     def at(seed):
-        uniform = np.random.default_rng(seed).random((4, *SHAPE), dtype=np.float32)
-        return policy.act(*seen(4), temperature=1.0, draws=uniform).actions
+        return policy.act(*seen(4), temperature=1.0, draws=draws(4, seed=seed)).actions
 
     np.testing.assert_array_equal(at(0), at(0))
     assert np.abs(at(0) - at(1)).max() > 1e-3
     np.testing.assert_array_equal(policy.act(*seen(4)).actions, policy.act(*seen(4)).actions)
 
 
-def test_uniform_draws_become_normal_noise(policy):
-    uniform = np.random.default_rng(0).random((5000, *SHAPE), dtype=np.float32)
-    uniform[0, 0, 0] = 0.0  # the lowest draw must not give an infinite start
-    start = policy._start(5000, 1.0, uniform)
-    assert torch.isfinite(start).all()
-    assert abs(float(start.mean())) < 0.03
-    assert abs(float(start.std()) - 1) < 0.03
+def test_uniform_draws_become_normal_noise_and_a_step():
+    uniform = np.random.default_rng(0).random((5000, FlowDraws.size(4, *SHAPE)), dtype=np.float32)
+    uniform[0, 0] = 0.0  # the lowest draw must not give an infinite start
+    made = FlowDraws.of(uniform, 5000, 4, *SHAPE)
+    for normal in (made.start, made.steps):
+        assert torch.isfinite(normal).all()
+        assert abs(float(normal.mean())) < 0.03
+        assert abs(float(normal.std()) - 1) < 0.03
+    assert np.bincount(made.index.numpy()).tolist() == pytest.approx([1250] * 4, abs=120)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.6, -1.0, float("nan")])
 def test_other_temperatures_are_refused(policy, temperature):
     with pytest.raises(ValueError, match="temperature"):
         policy.act(*seen(1), temperature=temperature)
+    inputs, _, drawn = explored(policy, 2)
+    with pytest.raises(ValueError, match="temperature"):
+        policy.log_prob(inputs, drawn, temperature)
 
 
 def test_the_prefix_is_encoded_once_and_the_expert_asked_k_times(policy):
@@ -147,76 +164,82 @@ def test_a_prefix_can_be_used_again(policy):
 
 
 @pytest.mark.parametrize("kind", ["sde", "noise"])
-def test_the_likelihood_of_a_stored_chain_is_that_of_the_rollout(policy, kind):
-    exploration = FlowSde(0.5) if kind == "sde" else FlowNoise(TINY.expert_width, SHAPE[1])
-    inputs = policy.inputs(*seen(16))
-    played = policy.explore(inputs, exploration, draws(16))
-    again = policy.chain_likelihood(inputs, played.chain, played.stochastic, exploration)
-    ratio = (again.log_probs - played.log_probs).sum(dim=(1, 2)).exp()
-    assert (ratio - 1).abs().max() < 1e-5
+def test_the_likelihood_of_a_stored_chain_is_that_of_the_rollout(kind):
+    policy = exploring(kind)
+    inputs, played, drawn = explored(policy, 16)
+    before = torch.from_numpy(played.log_probs)
+    again = policy.log_prob(inputs, drawn, 1.0)
+    assert ((again.log_probs - before).sum(dim=(1, 2)).exp() - 1).abs().max() < 1e-5
     shuffled = torch.randperm(16)
-    part = policy.chain_likelihood(inputs[shuffled], played.chain[shuffled], played.stochastic[shuffled], exploration)
-    ratio = (part.log_probs - played.log_probs[shuffled]).sum(dim=(1, 2)).exp()
-    assert (ratio - 1).abs().max() < 1e-5
+    part = policy.log_prob(inputs[shuffled], {name: array[shuffled] for name, array in drawn.items()}, 1.0)
+    assert ((part.log_probs - before[shuffled]).sum(dim=(1, 2)).exp() - 1).abs().max() < 1e-5
 
 
 def test_flow_sde_has_one_random_step_a_row_and_follows_the_flow_elsewhere(policy):
-    inputs, sample = policy.inputs(*seen(32)), draws(32)
-    played = policy.explore(inputs, FlowSde(0.5), sample)
-    assert (played.stochastic.sum(1) == 1).all()
-    assert (played.stochastic.nonzero()[:, 1] == sample.index).all()
-    assert len(sample.index.unique()) == 4, "each row draws its own step"
+    inputs, _, drawn = explored(policy, 32)
+    chain, stochastic = drawn["chain"], drawn["stochastic"]
+    assert (stochastic.sum(1) == 1).all()
+    index = FlowDraws.of(draws(32), 32, 4, *SHAPE).index
+    assert (stochastic.nonzero()[:, 1] == index).all()
+    assert len(index.unique()) == 4, "each row draws its own step"
     prefix = policy.prefix(inputs)
     for k in range(4):
         with torch.no_grad():
-            velocity, _ = policy.expert(prefix, played.chain[:, k], torch.full((32,), 1 - k / 4))
-        off = (played.chain[:, k + 1] - (played.chain[:, k] - velocity / 4)).abs().amax(dim=(1, 2))
-        assert (off[~played.stochastic[:, k]] < 1e-5).all()
-        assert (off[played.stochastic[:, k]] > 1e-2).all()
+            velocity, _ = policy.expert(prefix, chain[:, k], torch.full((32,), 1 - k / 4))
+        off = (chain[:, k + 1] - (chain[:, k] - velocity / 4)).abs().amax(dim=(1, 2))
+        assert (off[~stochastic[:, k]] < 1e-5).all()
+        assert (off[stochastic[:, k]] > 1e-2).all()
 
 
-def test_flow_noise_is_the_joint_likelihood_with_a_bounded_deviation(policy):
-    noise = FlowNoise(TINY.expert_width, SHAPE[1])
+def test_flow_noise_is_the_joint_likelihood_with_a_bounded_deviation():
+    policy = exploring("noise")
     with torch.no_grad():
-        noise.net[-1].weight.mul_(100)
-    inputs = policy.inputs(*seen(8))
-    played = policy.explore(inputs, noise, draws(8))
-    assert played.stochastic.all()
+        policy.exploration.net[-1].weight.mul_(100)
+    inputs, played, drawn = explored(policy, 8)
+    assert drawn["stochastic"].all()
     expected, prefix = torch.zeros(8, *SHAPE), policy.prefix(inputs)
     with torch.no_grad():
         for k in range(4):
-            x, time = played.chain[:, k], torch.full((8,), 1 - k / 4)
+            x, time = drawn["chain"][:, k], torch.full((8,), 1 - k / 4)
             velocity, hidden = policy.expert(prefix, x, time)
-            mean, std = noise.transition(x, velocity, hidden, time[:, None, None], 0.25)
+            mean, std = policy.exploration.transition(x, velocity, hidden, time[:, None, None], 0.25)
             assert std.min() >= 0.08 - 1e-6
             assert std.max() <= 0.16 + 1e-6
             assert std.max() - std.min() > 0.05
-            expected += torch.distributions.Normal(mean, std).log_prob(played.chain[:, k + 1])
-    torch.testing.assert_close(played.log_probs, expected, atol=1e-4, rtol=1e-5)
+            expected += torch.distributions.Normal(mean, std).log_prob(drawn["chain"][:, k + 1])
+    torch.testing.assert_close(torch.from_numpy(played.log_probs), expected, atol=1e-4, rtol=1e-5)
 
 
-def test_exploration_is_decided_by_each_rows_own_generator(policy):
-    inputs = policy.inputs(*seen(6))
-    whole = policy.explore(inputs, FlowSde(), draws(6))
-    rows = torch.tensor([4, 1])
-    some = FlowDraws.of([np.random.default_rng([0, int(i)]) for i in rows], 4, *SHAPE)
-    part = policy.explore(inputs[rows], FlowSde(), some)
-    np.testing.assert_allclose(part.actions, whole.actions[rows.numpy()], atol=1e-6)
+def test_a_row_is_decided_by_its_own_draws_whoever_is_beside_it(policy):
+    images, state, texts = seen(6)
+    whole = policy.act(images, state, texts, 1.0, draws(6)).actions
+    rows = np.array([4, 1])
+    part = policy.act({"front": images["front"][rows]}, state[rows], [texts[i] for i in rows], 1.0, draws(6)[rows])
+    np.testing.assert_allclose(part.actions, whole[rows], atol=1e-6)
 
 
-def test_acting_never_uses_the_noise_net(policy):
-    noise = FlowNoise(TINY.expert_width, SHAPE[1])
-    inputs, before = policy.inputs(*seen(4)), policy.act(*seen(4)).actions
-    explored = policy.explore(inputs, noise, draws(4))
+def test_a_deployed_policy_never_uses_the_noise_net_nor_has_it(tmp_path):
+    policy = exploring("noise").eval()
+    greedy, wild = policy.act(*seen(4)).actions, explored(policy, 4)[1].actions
+    start = {name: value.clone() for name, value in policy.exploration.state_dict().items()}
     with torch.no_grad():
-        for parameter in noise.parameters():
+        for parameter in policy.exploration.parameters():
             parameter.add_(3.0)
-    assert np.abs(policy.explore(inputs, noise, draws(4)).actions - explored.actions).max() > 1e-4
-    noise.register_forward_hook(lambda *_: pytest.fail("the noise net was used"))
-    noise.net.register_forward_hook(lambda *_: pytest.fail("the noise net was used"))
-    np.testing.assert_array_equal(policy.act(*seen(4)).actions, before)
-    inside = {parameter.data_ptr() for parameter in policy.parameters()}
-    assert not inside & {parameter.data_ptr() for parameter in noise.parameters()}
+    assert np.abs(explored(policy, 4)[1].actions - wild).max() > 1e-4
+    policy.exploration.net.register_forward_hook(lambda *_: pytest.fail("the noise net was used"))
+    np.testing.assert_array_equal(policy.act(*seen(4)).actions, greedy)
+    save_policy(tmp_path / "p", policy, {})
+    assert not any("exploration" in name for name in load((tmp_path / "p" / WEIGHTS).read_bytes()))
+    again = load_policy(tmp_path / "p")
+    np.testing.assert_array_equal(again.act(*seen(4)).actions, greedy)
+    for name, value in again.exploration.state_dict().items():
+        assert torch.equal(value, start[name]), "a loaded policy explores as a fresh one does"
+
+
+def test_exploration_changes_no_other_weight():
+    sde, noise = exploring("sde").state_dict(), exploring("noise").state_dict()
+    assert set(noise) - set(sde) == {name for name in noise if name.startswith("exploration.")}
+    assert all(torch.equal(noise[name], value) for name, value in sde.items())
 
 
 def test_weights_survive_as_safetensors(policy):
@@ -242,7 +265,7 @@ def test_a_description_in_json_rebuilds_the_policy(policy):
 
 @pytest.mark.parametrize("change", [{"steps": 0}, {"expert_width": 15}])
 def test_sizes_that_make_no_network(change):
-    with pytest.raises(ValueError, match="at least 1 and expert_width even"):
+    with pytest.raises(ValueError, match=r"steps must be at least 1|expert_width must be even"):
         make(config=dataclasses.replace(TINY, **change))
 
 
@@ -259,9 +282,7 @@ def test_bounds_of_the_learned_noise_must_make_sense():
 
 def test_draws_must_fit(policy):
     with pytest.raises(ValueError, match="draws"):
-        policy.explore(policy.inputs(*seen(2)), FlowSde(), draws(2, steps=5))
-    with pytest.raises(ValueError, match="draws"):
-        policy.act(*seen(2), temperature=1.0, draws=np.zeros((2, 1, 4), np.float32))
+        policy.act(*seen(2), temperature=1.0, draws=draws(2, steps=5))
 
 
 @pytest.mark.parametrize(

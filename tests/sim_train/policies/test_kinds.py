@@ -47,7 +47,7 @@ def build(spec, parts):
 @pytest.fixture
 def still(monkeypatch):
     monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
-    register("still", Kind(Still, describe, build))
+    register("still", Kind(Still, describe, build, Sizes))
 
 
 def test_another_kind_is_saved_and_comes_back(still, tiny_policy, tmp_path):
@@ -82,6 +82,6 @@ def test_a_flow_policy_is_saved_and_comes_back(tiny_policy, tmp_path):
 
 def test_names_and_classes_are_given_once(still):
     with pytest.raises(ValueError, match="'token_vla' of Still collides with 'token_vla' of TokenVla"):
-        register("token_vla", Kind(Still, describe, build))
+        register("token_vla", Kind(Still, describe, build, Sizes))
     with pytest.raises(ValueError, match="'again' of TokenVla collides with 'token_vla'"):
-        register("again", Kind(TokenVla, describe, build))
+        register("again", Kind(TokenVla, describe, build, Sizes))
