@@ -93,11 +93,12 @@ class Results:
         each = [value for by in (self.values["expert_success"] or {}).values() for value in by.values()]
         self.values["expert_success_least"] = min(each, default=None)
         self.directory.mkdir(parents=True, exist_ok=True)
-        _write(self._path, json.dumps(self.values, indent=2) + "\n")
-        _write(self.directory / "worlds.md", page(self.values))
+        write(self._path, json.dumps(self.values, indent=2) + "\n")
+        write(self.directory / "worlds.md", page(self.values))
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file; whoever reads sees the old one or the new one."""
     fresh = path.with_suffix(path.suffix + ".tmp")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
@@ -111,49 +112,49 @@ def page(values: Mapping[str, Any]) -> str:
         f"`make bench-worlds`, {values['date']}, on {values['machine']['cores']} cores of {values['machine']['cpu']}; "
         f"{software}. Ours and the bare engine take turns in the same run; figures are medians.\n\n"
     )
-    targets = _table(("what", "figure", "target", "reached"), [_target_row(target, values) for target in TARGETS])
+    targets = table(("what", "figure", "target", "reached"), [_target_row(target, values) for target in TARGETS])
     parts = {"stepping": _stepping, "rendering": _rendering, "rollouts": _rollouts, "expert_success": _experts}
     return "\n".join([top + targets, *(part(values) for name, part in parts.items() if values.get(name))])
 
 
 def _stepping(values: Mapping[str, Any]) -> str:
     rows = [
-        (task, _f(found["ratio"], 2), _f(found["step_us"], 1), _f(found["bare_us"], 1))
+        (task, rounded(found["ratio"], 2), rounded(found["step_us"], 1), rounded(found["bare_us"], 1))
         for task, found in values["stepping"].items()
     ]
-    return f"## Stepping\n\nA whole `BatchEnv.step` of {STEPPED} worlds without pictures, processor time.\n\n" + _table(
+    return f"## Stepping\n\nA whole `BatchEnv.step` of {STEPPED} worlds without pictures, processor time.\n\n" + table(
         ("task", "ratio", "µs a tick and world", "bare MuJoCo, µs"), rows
     )
 
 
 def _rendering(values: Mapping[str, Any]) -> str:
     rows = [
-        (name, _f(found["ratio"], 2), _f(found["picture_ms"], 2), _f(found["bare_ms"], 2))
+        (name, rounded(found["ratio"], 2), rounded(found["picture_ms"], 2), rounded(found["bare_ms"], 2))
         for name, found in values["rendering"].items()
     ]
-    return "## Pictures\n\nOne picture by `Engine.picture`, processor time.\n\n" + _table(
+    return "## Pictures\n\nOne picture by `Engine.picture`, processor time.\n\n" + table(
         ("task and size", "ratio", "ms a picture", "bare MuJoCo, ms"), rows
     )
 
 
 def _rollouts(values: Mapping[str, Any]) -> str:
     rows = [
-        (engine, seen, _f(found["one_worker"], 1), _f(found["two_workers"], 1), _f(found["scaling"], 2))
+        (engine, seen, rounded(found["one_worker"], 1), rounded(found["two_workers"], 1), rounded(found["scaling"], 2))
         for engine, by in values["rollouts"].items()
         for seen, found in by.items()
     ]
     return (
         f"## Episodes a second\n\nThe expert of `pick_cube`, {PLAYED} worlds a worker, wall time. Pictures are\n"
         "rendered and encoded at 320x240, as the camera streams, and then scaled.\n\n"
-        + _table(("engine", "seen", "one worker", "two workers", "scaling"), rows)
+        + table(("engine", "seen", "one worker", "two workers", "scaling"), rows)
     )
 
 
 def _experts(values: Mapping[str, Any]) -> str:
     success = values["expert_success"]
     engines = sorted({engine for by in success.values() for engine in by})
-    rows = [(task, *(_f(by.get(engine), 2) for engine in engines)) for task, by in sorted(success.items())]
-    return f"## Scripted experts\n\nShare of {values['expert_episodes']} episodes.\n\n" + _table(
+    rows = [(task, *(rounded(by.get(engine), 2) for engine in engines)) for task, by in sorted(success.items())]
+    return f"## Scripted experts\n\nShare of {values['expert_episodes']} episodes.\n\n" + table(
         ("task", *engines), rows
     )
 
@@ -162,13 +163,15 @@ def _target_row(target: Target, values: Mapping[str, Any]) -> tuple[str, ...]:
     value = values.get(target.key)
     if value is None:
         return target.what, "not measured", str(target), "-"
-    return target.what, _f(value, 3), str(target), "yes" if target.reached(value) else "**no**"
+    return target.what, rounded(value, 3), str(target), "yes" if target.reached(value) else "**no**"
 
 
-def _f(value: float | None, digits: int) -> str:
+def rounded(value: float | None, digits: int) -> str:
+    """A figure in a table; "-" for one that is missing."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines: list[Sequence[str]] = [head, ("---",) * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
