@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -13,6 +15,8 @@ from sim_train.scale.layers import repeated_layers
 
 def shard(policy: nn.Module, device: torch.device) -> None:
     """Cut every repeated layer, and the rest, over all processes; each forward pass then needs all of them."""
+    # nobody changes what a policy answers in place
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
     for layer in repeated_layers(policy).values():
         fully_shard(layer, mesh=mesh)
