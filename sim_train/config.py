@@ -23,6 +23,7 @@ from sim_train.policies.choice import PolicyChoice
 from sim_train.policies.imitation import SftLossConfig
 from sim_train.rigs import NOMINAL, load_rig
 from sim_train.rollouts.config import RolloutConfig
+from sim_train.scale.config import ScaleConfig
 from sim_train.typed import ConfigError, build
 from sim_train.worlds.tasks import AND, TASKS
 
@@ -125,6 +126,8 @@ class TrainConfig:
     """Who plays episodes."""
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     """The machine that the settings are meant for."""
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    """What the trainer does so that a large policy fits and is fast."""
     contract: ContractConfig = field(default_factory=ContractConfig)
     """What the policy sees."""
     policy: PolicyChoice = field(default_factory=PolicyChoice)
@@ -174,6 +177,7 @@ class TrainConfig:
             *self.curriculum.checks(),
             (self.rl.validation_episodes >= 1, "rl.validation_episodes must be at least 1"),
             *self.policy.checks(),
+            *self.scale.checks(),
             *self.rollout.checks(),
             *self.hardware.checks(),
         ]
@@ -215,7 +219,7 @@ class TrainConfig:
         parts += ["demonstrations", "sft"]
         if stage == "rl":
             parts += ["rl"]
-        return {name: whole[name] for name in parts}
+        return {**{name: whole[name] for name in parts}, "lora": whole["scale"]["lora"]}
 
 
 def defaults() -> dict[str, Any]:

@@ -32,7 +32,8 @@ from sim_train.datasets.index import DatasetError
 from sim_train.datasets.record import DemonstrationError
 from sim_train.envs.settings import make_environment
 from sim_train.hardware import check_hardware
-from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
+from sim_train.rollouts.calls import WorkerFailureError
+from sim_train.rollouts.engine import make_engine
 from sim_train.stages.demonstrate import demonstrate
 from sim_train.stages.imitate import imitate
 from sim_train.stages.learner import StartRateError
@@ -73,8 +74,7 @@ def train(config: TrainConfig, console: Console, stop: StopFlag | None = None) -
         InterruptedRunError: stopped by the user; saved.
     """
     make = functools.partial(make_environment, config.worlds)
-    rollout = config.rollout
-    with GradientThreads(config.cores) as threads, WorkerPool(make, rollout.processes, rollout.envs_per_worker) as pool:
+    with GradientThreads(config.cores) as threads, make_engine(config.rollout, make) as pool:
         run = Run(config, pool, threads, console, stop or StopFlag())
         with run.stop.listening():
             for stage in sorted(config.stages, reverse=True):  # sft before rl

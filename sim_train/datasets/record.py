@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sim_train.datasets.demonstrations import DemonstrationSet
+from sim_train.rollouts.engine import RolloutEngine
 from sim_train.rollouts.episodes import Job
-from sim_train.rollouts.pool import WorkerPool
 from sim_train.rollouts.worker import ExpertTask
 from sim_train.stages.seeds import TrainingSeeds
 
@@ -26,7 +26,7 @@ class DemonstrationError(RuntimeError):
 
 def record(
     dataset: DemonstrationSet,
-    pool: WorkerPool,
+    pool: RolloutEngine,
     wanted: int,
     on_progress: Callable[[int], None] = lambda done: None,
     number: int = 0,
@@ -40,7 +40,7 @@ def record(
 
     Raises:
         DemonstrationError: the expert fails too often.
-        WorkerFailureError: see `WorkerPool.play`.
+        WorkerFailureError: see `RolloutEngine.play`.
     """
     origin = dataset.index.origin
     noise = tuple(0.0 if f.name.endswith("gripper") else float(origin["noise"]) for f in dataset.spec.action)

@@ -16,7 +16,7 @@ from sim_train.algorithms.parallel import GradientThreads
 from sim_train.config import TrainConfig
 from sim_train.reports.progress import MetricsFile
 from sim_train.rigs import load_rig
-from sim_train.rollouts.pool import WorkerPool
+from sim_train.rollouts.engine import RolloutEngine
 
 CTRL_C = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -59,7 +59,7 @@ class Run:
     """One training run."""
 
     config: TrainConfig
-    pool: WorkerPool
+    pool: RolloutEngine
     threads: GradientThreads
     console: Console
     stop: StopFlag = field(default_factory=StopFlag)

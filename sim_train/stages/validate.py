@@ -9,8 +9,8 @@ from typing import Any
 from policy_api.intervals import wilson_interval
 
 from sim_train.policies.kinds import StoredPolicy
+from sim_train.rollouts.engine import RolloutEngine
 from sim_train.rollouts.episodes import Job
-from sim_train.rollouts.pool import WorkerPool
 from sim_train.rollouts.worker import PolicyTask
 from sim_train.stages.seeds import validation_seeds
 
@@ -52,7 +52,7 @@ def episodes_each(episodes: int, tasks: int) -> int:
 
 
 def validate(
-    pool: WorkerPool,
+    pool: RolloutEngine,
     policy: StoredPolicy,
     version: int,
     episodes: int,
