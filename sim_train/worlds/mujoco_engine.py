@@ -1,6 +1,7 @@
 """Many worlds in MuJoCo: a chunk's physics of all of them runs in C threads."""
 
 import copy
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from sim_train.worlds.states import States
 Array = NDArray[np.float64]
 
 _KEPT = 8
-"""Models kept for worlds to come: tasks, or levels of difficulty, that take turns."""
+"""Models kept of scenes that take turns: those of tasks, or of levels of difficulty."""
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _SIZES = ("nq", "nv", "na", "nu", "nbody", "njnt", "ngeom", "nsite", "ncam", "nlight", "ntendon", "neq", "nM", "narena")
 
@@ -40,13 +41,15 @@ class _Place:
 
 
 class MujocoEngine:
-    """See `engine.Engine`. Scenes that are the same object share a model; a new one is compiled at `load`."""
+    """See `engine.Engine`. Scenes that are the same object share a model; others are compiled at `load`."""
 
     def __init__(self, worlds: int, sizes: Sequence[tuple[int, int]], threads: int = 1) -> None:
         self._sizes = sizes
         self._threads = threads
         self._places: list[_Place | None] = [None] * worlds
-        self._kept: OrderedDict[int, BuiltModel] = OrderedDict()
+        self._last: BuiltModel | None = None
+        self._seen: weakref.WeakSet[Scene] = weakref.WeakSet()
+        self._kept: OrderedDict[Scene, BuiltModel] = OrderedDict()
         self._data: dict[tuple[int, ...], list[mujoco.MjData]] = {}
         self._rollout = rollout.Rollout(nthread=threads)
         self._renderer = MujocoRenderer(sizes, worlds)
@@ -123,14 +126,19 @@ class MujocoEngine:
         self._renderer.close()
 
     def _model_of(self, scene: Scene) -> BuiltModel:
-        key = id(scene)  # a kept model keeps its scene, so that no other one can have this number
-        if key not in self._kept:
+        """The model of the last scene, or of one that has come back before; scenes of one episode never do."""
+        if scene in self._kept:
+            self._kept.move_to_end(scene)
+            return self._kept[scene]
+        if self._last is None or self._last.scene is not scene:
             largest = (max((w for w, _ in self._sizes), default=64), max((h for _, h in self._sizes), default=64))
-            self._kept[key] = build_model(scene, largest)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+            self._last = build_model(scene, largest)
+            if scene in self._seen:
+                self._kept[scene] = self._last
+                if len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            self._seen.add(scene)
+        return self._last
 
     def _place(self, row: int) -> _Place:
         place = self._places[row]
