@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from transformers import DynamicCache, GemmaConfig, GemmaModel, SiglipVisionConfig, SiglipVisionModel
+from transformers import GemmaConfig, GemmaModel, SiglipVisionConfig, SiglipVisionModel
 
 from sim_train.policies.lerobot.config import DecoderSizes, Pi0Config
-from sim_train.policies.lerobot.tokens import PADDING, Actions, Encoded, additive, pixels, places
+from sim_train.policies.lerobot.decoder import GemmaReads, run, run_after
+from sim_train.policies.lerobot.tokens import PADDING, Actions, Encoded, pixels, places
 
 
 class Pi0Network(nn.Module):
@@ -36,11 +37,12 @@ class Pi0Network(nn.Module):
             )
         )
         self.projector = nn.Linear(vision.width, language.width)
-        self.language = GemmaModel(_gemma(language, language.width, language.mlp, language.vocab))
-        self.expert = GemmaModel(_gemma(language, config.expert_width, config.expert_mlp, 1))
+        self.language = _gemma(language, language.width, language.mlp, language.vocab)
+        self.expert = _gemma(language, config.expert_width, config.expert_mlp, 1)
         del self.expert.embed_tokens  # it is given embeddings, never words
         self.state = nn.Linear(config.max_state_dim, config.expert_width)
         self.actions = Actions(config)
+        self.trunk = nn.Identity()  # where a critic may read what was encoded
 
     def encode(self, images: Sequence[torch.Tensor], text: torch.Tensor, state: torch.Tensor) -> Encoded:
         """Encode B observations.
@@ -56,13 +58,9 @@ class Pi0Network(nn.Module):
         words = self.language.embed_tokens(text.clamp_min(0))  # Gemma's embedding scales words, not images
         sequence = torch.cat([*seen, words], dim=1)
         visible = torch.cat([spoken.new_ones(len(text), sequence.shape[1] - text.shape[1]), spoken], dim=1)
-        out = self.language(
-            inputs_embeds=sequence,
-            attention_mask=additive(visible[:, None], sequence.dtype),
-            position_ids=places(visible),
-            use_cache=True,
-        )
-        return Encoded(tuple((layer.keys, layer.values) for layer in out.past_key_values.layers), visible, state)
+        hidden, kept = run(self.language, sequence, places(visible), visible[:, None, None])
+        self.trunk(hidden)
+        return Encoded(kept, visible, state)
 
     def velocity(self, prefix: Encoded, noised: torch.Tensor, time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Velocity (B, chunk, max_action_dim) and hidden states (B, chunk, expert_width).
@@ -76,29 +74,25 @@ class Pi0Network(nn.Module):
         count = tokens.shape[1]
         among = torch.ones(count, count, dtype=torch.bool, device=tokens.device)
         among[0, 1:] = False  # proprioception does not see the actions
-        look = torch.cat([prefix.visible[:, None].expand(-1, count, -1), among.expand(len(tokens), -1, -1)], dim=2)
-        out = self.expert(
-            inputs_embeds=tokens,
-            attention_mask=additive(look, tokens.dtype),
-            position_ids=prefix.visible.sum(1, keepdim=True) + torch.arange(count, device=tokens.device),
-            past_key_values=DynamicCache(prefix.keys_values),
-            use_cache=True,
-        )
-        hidden = out.last_hidden_state[:, 1:]
+        hidden = run_after(self.expert, tokens, prefix.keys_values, prefix.visible, among)[:, 1:]
         return self.actions.leave(hidden), hidden
 
 
-def _gemma(sizes: DecoderSizes, width: int, mlp: int, vocab: int) -> GemmaConfig:
-    return GemmaConfig(  # type: ignore[call-arg]  # attn_implementation is taken by its base class
+def _gemma(sizes: DecoderSizes, width: int, mlp: int, vocab: int) -> GemmaModel:
+    config = GemmaConfig(
         vocab_size=vocab,
         hidden_size=width,
         intermediate_size=mlp,
-        num_hidden_layers=sizes.layers,
+        num_hidden_layers=0,
         num_attention_heads=sizes.heads,
         num_key_value_heads=sizes.kv_heads,
         head_dim=sizes.head_width,
         pad_token_id=None,
         bos_token_id=None,
         eos_token_id=None,
-        attn_implementation="sdpa",
     )
+    model = GemmaModel(config)
+    model.layers.extend(GemmaReads(config, index) for index in range(sizes.layers))
+    model.layers.apply(model._init_weights)
+    config.num_hidden_layers = sizes.layers
+    return model

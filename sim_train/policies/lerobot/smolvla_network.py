@@ -16,8 +16,8 @@ from transformers import LlamaConfig, LlamaModel, SmolVLMConfig
 from transformers.models.smolvlm.modeling_smolvlm import SmolVLMConnector, SmolVLMVisionTransformer
 
 from sim_train.policies.lerobot.config import DecoderSizes, SmolVlaConfig
-from sim_train.policies.lerobot.smolvla_expert import SmolVlaExpert
-from sim_train.policies.lerobot.tokens import PADDING, Actions, Encoded, additive, pixels, places
+from sim_train.policies.lerobot.decoder import LlamaReads, run, run_after
+from sim_train.policies.lerobot.tokens import PADDING, Actions, Encoded, pixels, places
 
 
 class SmolVlaNetwork(nn.Module):
@@ -26,9 +26,10 @@ class SmolVlaNetwork(nn.Module):
     def __init__(self, config: SmolVlaConfig) -> None:
         super().__init__()
         self.config = config
-        language = llama(config.language, config.language.width, config.language.mlp, config.language.vocab)
+        language, every = config.language, config.self_attention_every
+        self.language = _llama(language, language.width, language.mlp, language.vocab, 1)
         vlm = SmolVLMConfig(
-            text_config=language,
+            text_config=self.language.config,
             vision_config={
                 "model_type": "smolvlm_vision",
                 "hidden_size": config.vision.width,
@@ -42,11 +43,11 @@ class SmolVlaNetwork(nn.Module):
         )
         self.vision = SmolVLMVisionTransformer._from_config(vlm.vision_config, attn_implementation="sdpa")
         self.connector = SmolVLMConnector(vlm)
-        self.language = LlamaModel(language)
-        expert = llama(config.language, config.expert_width, config.expert_mlp, 1)
-        self.expert = SmolVlaExpert(expert, config.self_attention_every)
+        self.expert = _llama(language, config.expert_width, config.expert_mlp, 1, every)
+        del self.expert.embed_tokens  # it is given embeddings, never words
         self.state = nn.Linear(config.max_state_dim, config.language.width)
         self.actions = Actions(config)
+        self.trunk = nn.Identity()  # where a critic may read what was encoded
 
     def encode(self, images: Sequence[torch.Tensor], text: torch.Tensor, state: torch.Tensor) -> Encoded:
         """Encode B observations; arguments as for `Pi0Network.encode`."""
@@ -59,28 +60,24 @@ class SmolVlaNetwork(nn.Module):
         visible = torch.cat([spoken.new_ones(len(text), before), spoken, spoken.new_ones(len(text), 1)], dim=1)
         look = visible[:, None].repeat(1, sequence.shape[1], 1)
         look[:, :-1, -1] = False  # images and instruction do not see proprioception
-        out = self.language(
-            inputs_embeds=sequence,
-            attention_mask=additive(look, sequence.dtype),
-            position_ids=places(visible),
-            use_cache=True,
-        )
-        kept = [(layer.keys, layer.values) for layer in out.past_key_values.layers]
-        return Encoded(self.expert.read(kept), visible, state)
+        hidden, kept = run(self.language, sequence, places(visible), look[:, None])
+        self.trunk(hidden)
+        return Encoded(kept, visible, state)
 
     def velocity(self, prefix: Encoded, noised: torch.Tensor, time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Velocity (B, chunk, max_action_dim) and hidden states; arguments as for `Pi0Network.velocity`."""
-        hidden = self.expert(self.actions(noised, time), prefix.keys_values, prefix.visible)
+        steps = torch.arange(noised.shape[1], device=noised.device)
+        before = steps <= steps[:, None]
+        hidden = run_after(self.expert, self.actions(noised, time), prefix.keys_values, prefix.visible, before)
         return self.actions.leave(hidden), hidden
 
 
-def llama(sizes: DecoderSizes, width: int, mlp: int, vocab: int) -> LlamaConfig:
-    """A decoder of these layers and heads, and of another width."""
-    return LlamaConfig(  # type: ignore[call-arg]  # attn_implementation is taken by its base class
+def _llama(sizes: DecoderSizes, width: int, mlp: int, vocab: int, self_attention_every: int) -> LlamaModel:
+    config = LlamaConfig(
         vocab_size=vocab,
         hidden_size=width,
         intermediate_size=mlp,
-        num_hidden_layers=sizes.layers,
+        num_hidden_layers=0,
         num_attention_heads=sizes.heads,
         num_key_value_heads=sizes.kv_heads,
         head_dim=sizes.head_width,
@@ -90,5 +87,9 @@ def llama(sizes: DecoderSizes, width: int, mlp: int, vocab: int) -> LlamaConfig:
         pad_token_id=None,
         bos_token_id=None,
         eos_token_id=None,
-        attn_implementation="sdpa",
     )
+    model = LlamaModel(config)
+    model.layers.extend(LlamaReads(config, i, crosses=i % self_attention_every != 0) for i in range(sizes.layers))
+    model.layers.apply(model._init_weights)
+    config.num_hidden_layers = sizes.layers
+    return model

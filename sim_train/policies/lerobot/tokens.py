@@ -71,12 +71,6 @@ class Actions(nn.Module):
         return self.mix_out(functional.silu(self.mix_in(both)))
 
 
-def additive(allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Mask (B, 1, Q, K) to add to attention scores, of what may be looked at (B, Q, K) bool."""
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
-    return mask.masked_fill(~allowed, torch.finfo(dtype).min)[:, None]
-
-
 def places(visible: torch.Tensor) -> torch.Tensor:
     """Positions (B, P) of tokens for rotary embedding: padding takes no place."""
     return (visible.cumsum(1) - 1).clamp_min(0)
