@@ -33,6 +33,7 @@ class FlowPolicy(nn.Module):
         steps: K, steps from noise to actions.
         exploration: how it explores.
         hidden: width of the hidden states that `flow` returns.
+        chunk: (H, A) of the network's chunks, where they are larger than the contract's; None: the contract's.
 
     Raises:
         ValueError: no step, or an exploration that cannot be.
@@ -40,16 +41,23 @@ class FlowPolicy(nn.Module):
 
     ratio: Final = "chunk"
 
-    def __init__(self, spec: PolicySpec, steps: int, exploration: ExplorationConfig, hidden: int) -> None:
+    def __init__(
+        self,
+        spec: PolicySpec,
+        steps: int,
+        exploration: ExplorationConfig,
+        hidden: int,
+        chunk: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         spec.validate()
         if steps < 1:
             raise ValueError(f"steps must be at least 1; got {steps}")
         self._spec = spec
         self._revision = ""
-        self._chunk = (spec.horizon, len(spec.action))
+        self._chunk = chunk or (spec.horizon, len(spec.action))
         self.steps = steps
-        self.exploration = exploration_of(exploration, hidden, len(spec.action))
+        self.exploration = exploration_of(exploration, hidden, self._chunk[1])
 
     @property
     def spec(self) -> PolicySpec:
