@@ -37,7 +37,8 @@ class Reinforcement:
     def __init__(self, run: Run, policy: StoredPolicy) -> None:
         self.run = run
         self.config = run.config.rl
-        self.policy = policy.train()
+        policy.train()
+        self.policy = policy
         self.updater = updater_of(run, policy)
         self.seeds = TrainingSeeds(run.config.seed, RL_SEEDS_FROM)
         self.rng = np.random.default_rng(run.config.seed)

@@ -65,10 +65,11 @@ def reinforce(run: Run) -> None:
             if not reason:
                 saver.maybe(lambda: learner_state(learner))
         restore_policy(learner.policy, learner.best_arrays, "best.")
+        learner.policy.train(False)
         final = learner.best_result
         save_policy(
             run.checkpoint("rl"),
-            learner.policy.eval(),
+            learner.policy,
             {
                 "stage": "rl",
                 "config": dataclasses.asdict(run.config),
