@@ -12,8 +12,11 @@ from typing import Any
 from policy_api.errors import InvalidSpec
 from policy_api.schema import PolicySpec
 
+import sim_train.policies.act
 import sim_train.policies.backbone_vla.kind
 import sim_train.policies.flow_vla
+import sim_train.policies.lerobot.kind
+import sim_train.policies.mlp
 import sim_train.policies.openvla.kind  # noqa: F401 - these register their kinds
 from sim_train.policies.kinds import Kind, StoredPolicy, kind_named, kind_names, kind_of, register, sizes
 from sim_train.policies.token_vla import TokenVla, TokenVlaConfig
