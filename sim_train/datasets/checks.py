@@ -13,8 +13,11 @@ from sim_train.rollouts.trajectories import Trajectories
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def checked(arrays: Arrays, spec: PolicySpec) -> Trajectories:
-    """Demonstrations from the arrays of a file. ValueError says what is wrong with them."""
+def checked(arrays: Arrays, spec: PolicySpec, recorded: bool = False) -> Trajectories:
+    """Demonstrations from the arrays of a file. ValueError says what is wrong with them.
+
+    Where a robot recorded them nobody knows where the named object was: `target_position` is NaN then.
+    """
     chunks, episodes = len(_array(arrays, "executed_steps")), len(_array(arrays, "length"))
     chunk = (chunks, spec.horizon, len(spec.action))
     expected: dict[str, tuple[tuple[int, ...], type]] = {
@@ -33,7 +36,8 @@ def checked(arrays: Arrays, spec: PolicySpec) -> Trajectories:
         array = arrays[name]
         if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"{name} is {array.dtype} {array.shape}; the contract needs {np.dtype(dtype)} {shape}")
-        if array.dtype == np.float32 and not np.isfinite(array).all():
+        unknown = recorded and name == "target_position" and np.isnan(array).all()
+        if array.dtype == np.float32 and not (unknown or np.isfinite(array).all()):
             raise ValueError(f"{name} has values that are not finite")
     text = _array(arrays, "instructions")
     if text.dtype != np.uint8 or text.ndim != 1:

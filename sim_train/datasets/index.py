@@ -15,6 +15,9 @@ from policy_api.schema import PolicySpec
 
 FILE: Final = "index.json"
 SCHEMA_VERSION: Final = 2
+RECORDED: Final = "recorded"
+"""The `split` of an origin whose episodes a robot recorded: their seeds are no training seeds, and where the named
+object was is unknown (NaN)."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,8 +61,11 @@ def shard_name(number: int) -> str:
 
 
 def origin_of(spec: PolicySpec, how: Mapping[str, Any]) -> dict[str, Any]:
-    """The origin of a data set for contract `spec` that came to be as `how` says (plain values), as JSON has it."""
-    plain = {**how, "split": "train", "spec_hash": spec.spec_hash, "spec": json.loads(spec.to_json())}
+    """The origin of a data set for contract `spec` that came to be as `how` says (plain values), as JSON has it.
+
+    Its `split` is that of `how`, and "train" by default.
+    """
+    plain = {"split": "train", **how, "spec_hash": spec.spec_hash, "spec": json.loads(spec.to_json())}
     return dict(json.loads(json.dumps(plain)))
 
 
