@@ -88,7 +88,7 @@ class PpoUpdater(Updater):
         super().__init__(policy, config, threads, anchor)
         self.ppo = ppo
         head, width = action_head(policy)
-        self.critic = Critic(width, ppo.hidden, seed)
+        self.critic = Critic(width, ppo.hidden, seed).to(self.parameters[0].device)
         self.tap = TrunkTap(head)
         self.parameters += list(self.critic.parameters())
         self.optimizer.add_param_group({"params": list(self.critic.parameters()), "lr": ppo.learning_rate})
@@ -101,7 +101,7 @@ class PpoUpdater(Updater):
 
         def look(rows: torch.Tensor) -> torch.Tensor:
             self.policy(inputs[rows + start])
-            return self.critic(self.tap.take())
+            return self.critic(self.tap.take()).cpu()
 
         parts: list[torch.Tensor] = []
         for start in range(0, len(texts), _ROWS_AT_ONCE):
@@ -116,7 +116,7 @@ class PpoUpdater(Updater):
 
         def loss(batch: MiniBatch, old: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, LossReport]:
             policy_part, report = self.policy_loss(batch, old, rows)
-            now, chunks = self.critic(self.tap.take()), batch.rows[rows]
+            now, chunks = self.critic(self.tap.take()).cpu(), batch.rows[rows]
             errors = value_loss(now, old_values[chunks], wanted[chunks], self.ppo.value_clip)
             return policy_part + self.ppo.value_weight * errors.sum() / len(batch.rows), report
 

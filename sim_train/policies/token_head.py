@@ -42,5 +42,5 @@ class TokenHead(nn.Module):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits (..., bins) in float32 of hidden states (..., width)."""
         mixture = self.mix(hidden).float()
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(hidden.device.type, enabled=False):
             return mixture @ self.get_buffer("basis")

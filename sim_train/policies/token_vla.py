@@ -134,7 +134,8 @@ class TokenVla(nn.Module):
 
     def forward(self, inputs: PolicyInputs) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (B, H, A, bins) in float32, and the auxiliary estimate of the target's place (B, 3) in metres."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16, cache_enabled=False):
+        device = self.placeholders.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.config.bf16, cache_enabled=False):
             logits, target = self._forward(inputs)
         shape = (len(inputs.state), self._spec.horizon, len(self._spec.action), self.config.bins)
         return logits.float().view(shape), target.float()
@@ -152,9 +153,9 @@ class TokenVla(nn.Module):
         sequence = torch.cat([words, *visual, proprio, placeholders], dim=1)
 
         # every token sees every other one; only padding is hidden
-        visible = torch.ones(batch, sequence.shape[1], dtype=torch.bool)
+        visible = torch.ones(batch, sequence.shape[1], dtype=torch.bool, device=sequence.device)
         visible[:, : inputs.text.shape[1]] = inputs.text != 0
-        mask = torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)[:, None, None]
+        mask = torch.zeros(visible.shape, device=sequence.device).masked_fill(~visible, torch.finfo(torch.float32).min)[:, None, None]
         hidden = self.language_model(inputs_embeds=sequence, attention_mask=mask, use_cache=False)
         answer = hidden.last_hidden_state[:, -placeholders.shape[1] :]
         return self.head(answer), self.target(torch.cat(keypoints, dim=1))
@@ -189,6 +190,7 @@ class TokenVla(nn.Module):
         """Cross-entropy against smoothed tokens plus the auxiliary loss; see `Policy.imitation_loss`."""
         targets = smoothed_targets((actions - self._lower) / (self._upper - self._lower), self._centres, config.sigma)
         logits, estimate = self(inputs)
+        targets, weights, target_position = (t.to(logits.device) for t in (targets, weights, target_position))
         imitation, excess = cross_entropy(logits, targets, weights)
         auxiliary, error_mm = place_loss(estimate, target_position, weights, config)
         return imitation + auxiliary, SftReport(excess, error_mm)
@@ -205,8 +207,9 @@ class TokenVla(nn.Module):
             ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite.
         """
         check_observations(self._spec, images, state, len(instructions))
+        device = self.placeholders.device
         return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name]) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32),
-            text=torch.as_tensor(self.tokenizer(instructions)),
+            images={c.name: torch.as_tensor(images[c.name], device=device) for c in self._spec.cameras},
+            state=torch.as_tensor(state, dtype=torch.float32, device=device),
+            text=torch.as_tensor(self.tokenizer(instructions), device=device),
         )

@@ -135,10 +135,9 @@ class BackboneVla(nn.Module):
         Returns:
             Embeddings (B, N, width) and visible (B, N) bool.
         """
-        device = self.placeholders.device
-        text, state = inputs.text.to(device), inputs.state.to(device)
-        seen = [self.projector(self.vision(inputs.images[c.name].to(device))) for c in self._spec.cameras]
-        normalised = (state - self.get_buffer("state_mean")) / self.get_buffer("state_scale")
+        text = inputs.text
+        seen = [self.projector(self.vision(inputs.images[c.name])) for c in self._spec.cameras]
+        normalised = (inputs.state - self.get_buffer("state_mean")) / self.get_buffer("state_scale")
         seen.append(self.proprio(normalised.clamp(-10, 10))[:, None])
         spoken = text != (HIDDEN if isinstance(self.tokenizer, PretrainedTokenizer) else 0)
         words = self.language.get_input_embeddings()(text.clamp_min(0))
@@ -200,10 +199,11 @@ class BackboneVla(nn.Module):
                 instruction that the language model's own tokenizer makes longer than `text_tokens`.
         """
         check_observations(self._spec, images, state, len(instructions))
+        device = self.placeholders.device
         return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name]) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32),
-            text=torch.as_tensor(self.tokenizer(instructions)),
+            images={c.name: torch.as_tensor(images[c.name], device=device) for c in self._spec.cameras},
+            state=torch.as_tensor(state, dtype=torch.float32, device=device),
+            text=torch.as_tensor(self.tokenizer(instructions), device=device),
         )
 
     def _language_config(self, places: int) -> PretrainedConfig:
