@@ -126,7 +126,7 @@ class Updater:
         self.config = config
         self.threads = threads
         self.anchor = anchor
-        self.parameters = list(policy.parameters())
+        self.parameters = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.rates = [config.learning_rate]  # of the optimiser's groups, when warm
         self.steps = 0
@@ -214,7 +214,8 @@ class Updater:
 
     def _likelihood(self, batch: MiniBatch, rows: torch.Tensor) -> LogProb:
         drawn = {name: tensor[rows] for name, tensor in batch.drawn.items()}
-        return self.policy.log_prob(batch.inputs[rows], drawn, self.config.temperature)
+        now = self.policy.log_prob(batch.inputs[rows], drawn, self.config.temperature)
+        return LogProb(now.log_probs.cpu(), now.entropy.cpu())  # a few numbers: the loss is computed where the rest is
 
     def _look_back(self, batch: MiniBatch) -> tuple[torch.Tensor, float, float]:
         """Log-probabilities to take the ratio against, mean entropy, largest gap to the rollout."""

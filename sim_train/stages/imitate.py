@@ -43,7 +43,7 @@ class Imitation:
         words = [*demonstrations.instructions, *run.config.worlds.wordings()]
         self.policy = make_policy(run.config.policy, spec, build_vocabulary(words))
         self.policy.normalise_state_by(demonstrations.state)
-        self.parameters = list(self.policy.parameters())
+        self.parameters = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )

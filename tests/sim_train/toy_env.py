@@ -46,8 +46,8 @@ class Result:
 class ToyEnv:
     """Even seeds say left, odd ones right. Success: the first step of the chunk goes the right way far enough."""
 
-    def __init__(self, num_envs, fault_every=0, margin=0.0, max_chunks=3):
-        self.spec = TOY_SPEC
+    def __init__(self, num_envs, fault_every=0, margin=0.0, max_chunks=3, spec=TOY_SPEC):
+        self.spec = spec
         self.num_envs = num_envs
         self.max_chunks = max_chunks
         self.margin = margin
@@ -58,7 +58,8 @@ class ToyEnv:
 
     def _seen(self, rows):
         seeds, chunks = self.seeds[rows], self.chunks[rows]
-        images = np.zeros((len(rows), 16, 16, 3), dtype=np.uint8)
+        size = self.spec.cameras[0].input_size
+        images = np.zeros((len(rows), size, size, 3), dtype=np.uint8)
         images[:, 0, 0, 0] = seeds % 256
         images[:, :, :, 1] = (chunks * 40)[:, None, None]
         state = np.tile(np.arange(7, dtype=np.float32) / 10, (len(rows), 1))
