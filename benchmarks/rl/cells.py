@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import machine, versions
+from benchmarks.results import machine, versions, write
 from sim_train.checkpoint.provenance import git_state
 
 
@@ -99,6 +99,5 @@ class Store:
         }
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.path(cell)
-        fresh = path.with_suffix(".tmp")
-        fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
+        write(path, "{\n" + ",\n".join(lines) + "\n}\n")

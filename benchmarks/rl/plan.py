@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.rl.cells import Cell
 from benchmarks.rl.recipes import Recipe, Recipes
+from benchmarks.rl.training import imitation_settings
 
 SFT_MIN = 2.0
 """About how long imitation and evaluations take."""
@@ -40,7 +41,7 @@ def plan(recipes: Recipes) -> list[Cell]:
     known = {cell.name: cell for cell in cells}
     if recipes.scaling:
         recipe = _of(recipes, recipes.scaling)
-        settings = {**recipes.scaling, "seed": recipes.seeds[0], "settings": _imitation(recipe)}
+        settings = {**recipes.scaling, "seed": recipes.seeds[0], "settings": imitation_settings(recipe.settings)}
         cells.append(Cell(SCALING, "scaling", settings, SFT_MIN))
     if recipes.sb3:
         cells += [_sb3(recipes, known[task_name(recipes.sb3["task"], seed)], seed) for seed in recipes.seeds]
@@ -55,10 +56,6 @@ def _of(recipes: Recipes, part: Any) -> Recipe:  # noqa: ANN401 - a part of the 
     if part["task"] not in recipes.tasks:
         raise ValueError(f"task {part['task']!r} has no recipe; expected one of {', '.join(recipes.tasks)}")
     return recipes.tasks[part["task"]]
-
-
-def _imitation(recipe: Recipe) -> dict[str, Any]:
-    return {name: value for name, value in recipe.settings.items() if not name.startswith("rl.")}
 
 
 def _training(recipes: Recipes, recipe: Recipe, seed: int, evaluated: list[str]) -> dict[str, Any]:
@@ -80,8 +77,8 @@ def _task(recipes: Recipes, task: str, seed: int) -> Cell:
 
 def _sb3(recipes: Recipes, ours: Cell, seed: int) -> Cell:
     recipe = _of(recipes, recipes.sb3)
-    settings = {**recipes.sb3, "seed": seed, "ours": ours.fingerprint, "settings": _imitation(recipe)}
-    return Cell(sb3_name(seed), "sb3", settings, recipes.sb3["limit"] * recipe.budget_min, needs=ours.name)
+    settings = {**recipes.sb3, "seed": seed, "ours": ours.fingerprint, "settings": imitation_settings(recipe.settings)}
+    return Cell(sb3_name(seed), "sb3", settings, recipes.sb3["limit"] * recipe.budget_min / 2, needs=ours.name)
 
 
 def _ablations(recipes: Recipes, seed: int) -> list[Cell]:

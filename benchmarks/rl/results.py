@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import statistics
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -30,7 +31,7 @@ def summary(recipes: Recipes, store: Store) -> dict[str, Any]:
     return {
         "machine": machine(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": versions(),
+        "versions": {**versions(), "stable-baselines3": importlib.metadata.version("stable-baselines3")},
         "tasks": tasks or None,
         "ablations": _ablations(recipes, found) or None,
         "generalisation": _generalisation(recipes, found),

@@ -173,8 +173,8 @@ def race(
 
 
 def fastest_threads(policy: TokenGaussianPolicy, seen: PyTorchObs, most: int) -> int:
-    """1 or `most`, whichever torch differentiates faster with: for a small network threads may cost more than they do."""
-    took = {}
+    """1 or `most`, whichever torch differentiates faster with: threads may cost a small network more than they do."""
+    took: dict[int, float] = {}
     for threads in (1, most):
         torch.set_num_threads(threads)
         for turn in range(3):  # the first warms up

@@ -110,7 +110,7 @@ class TokenGaussianPolicy(MultiInputActorCriticPolicy):
 
     def __init__(
         self,
-        observation_space: spaces.Space[Any],
+        observation_space: spaces.Dict,
         action_space: spaces.Box,
         lr_schedule: Callable[[float], float],
         *,
@@ -147,7 +147,7 @@ class TokenGaussianPolicy(MultiInputActorCriticPolicy):
         self.action_net = nn.Identity()  # the token head has made the means
         nn.init.zeros_(self.value_net.weight)
         nn.init.zeros_(self.value_net.bias)
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def explore_by(self, std: torch.Tensor) -> None:
         """Set the standard deviation (numbers,) of the actions, in -1..1."""

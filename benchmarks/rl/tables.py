@@ -27,7 +27,7 @@ def page(values: Mapping[str, Any], plots: Sequence[str], failures: Mapping[str,
     parts = [
         "# What reinforcement learning reaches\n\n"
         f"`make bench-rl`, {values['date']}, on {cpu['cores']} cores of {cpu['cpu']}; {software}.\n"
-        "Few demonstrations, imitation (SFT), then GRPO on outcomes. Pictures in; greedy; held-out starting points and\n"
+        "Few demonstrations, imitation (SFT), then GRPO on outcomes. Pictures in; greedy; held-out starts and\n"
         "wordings; medians over seeds. Recipes: `benchmarks/rl/recipes.yaml`.\n",
         *_others(values),
         _tasks(values["tasks"] or {}),
@@ -118,9 +118,9 @@ def _ablations(ablations: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     note = (
-        "Both arms of a seed start from one SFT checkpoint and train for the same wall time. Success: held out, at the\n"
-        "end. Area: mean greedy validation success over that time. Difference: with less without, in percent points,\n"
-        "Student's 95 % interval over pairs of seeds.\n\n"
+        "Both arms of a seed start from one SFT checkpoint and train for the same wall time. Success: held out, at\n"
+        "the end. Area: mean greedy validation success over that time. Difference: with less without, in percent\n"
+        "points, Student's 95 % interval over pairs of seeds.\n\n"
     )
     heading = ("technique", "with / without", "success", "difference", "area", "difference", "pairs", "verdict")
     return "## Ablations\n\n" + note + table(heading, rows)
@@ -156,9 +156,9 @@ def _sb3(sb3: Mapping[str, Any] | None) -> str:
         for row in sb3["seeds"]
     ]
     note = (
-        f"PPO of stable-baselines3 reached the success in {sb3['reached']} of {sb3['of']} runs. Training seconds without "
-        "validation, from\nthe same SFT checkpoint, on the same batched worlds and cores, with the same network; see "
-        "docs/benchmarks.md.\n\n"
+        f"PPO of stable-baselines3 reached the success in {sb3['reached']} of {sb3['of']} runs. Training seconds "
+        "without validation, from\nthe same SFT checkpoint, on the same batched worlds and cores, with the same "
+        "network; see docs/benchmarks.md.\n\n"
     )
     return "## Against stable-baselines3\n\n" + note + table(("ours, s", "SB3, s", "SB3's last success"), rows)
 

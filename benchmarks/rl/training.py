@@ -41,9 +41,18 @@ def training_cell(shop: Workshop, cell: Cell) -> dict[str, Any]:
     }
 
 
+def imitation_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that matter to imitation."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if not name.startswith("rl.") or name == "rl.validation_episodes"
+    }
+
+
 def sft_run(shop: Workshop, seed: int, settings: Mapping[str, Any]) -> Path:
     """Directory of the finished run of imitation with these settings (those of `rl` do not matter); made if needed."""
-    wanted = {"seed": seed, **{name: value for name, value in settings.items() if not name.startswith("rl.")}}
+    wanted = {"seed": seed, **imitation_settings(settings)}
     root = shop.scratch / "sft" / fingerprint(wanted)
     if not (root / "sft" / "manifest.json").is_file():
         shop.command("sim_train.train", {**wanted, "output_dir": str(root), "stages": ["sft"]}, root / "log.txt")

@@ -40,6 +40,7 @@ class Workshop:
         def look(process_id: int) -> None:
             if watch:
                 watch(process_id)
-            self.say(tail(log, 1))
+            last = tail(log, 1)
+            self.say(module if last.startswith("$ ") else last)
 
         run_module(module, settings, log, look)
