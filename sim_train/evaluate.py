@@ -1,7 +1,9 @@
 """Evaluate a checkpoint: `python -m sim_train.evaluate checkpoint=DIR episodes=200 output=FILE.json`.
 
-Greedy success on held-out evaluation seeds with a 95 % interval and the result of every seed. With
-`video_seeds=[1000003,...] video_dir=DIR` these seeds are also filmed, one MP4 each.
+Greedy success on held-out evaluation seeds, with instructions in held-out words, with a 95 % interval and the result of
+every seed; of every task, where the policy does several. `task=push_cube` (or `task=push_cube+click_bell`) asks for
+others than the policy was trained on, if their contract fits; the result says whether it has seen them. With
+`video_seeds=[1000003,...] video_dir=DIR` these seeds are also filmed, one MP4 each (and task).
 """
 
 from __future__ import annotations
@@ -10,25 +12,30 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import hydra
+import numpy as np
 from omegaconf import DictConfig
 from policy_api.intervals import wilson_interval
+from policy_api.schema import first_difference
 from rich.console import Console
 
 from sim_train.checkpoint import CheckpointError, load_policy, read_manifest
-from sim_train.envs import task_spec
+from sim_train.envs.contract import ContractConfig
 from sim_train.envs.settings import WorldSettings, make_environment
 from sim_train.policies.kinds import StoredPolicy
 from sim_train.reports.progress import Stage
 from sim_train.reports.video import write_video
 from sim_train.rollouts.episodes import Job
 from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
+from sim_train.rollouts.trajectories import Trajectories
 from sim_train.rollouts.worker import PolicyTask
 from sim_train.worlds.seeds import EVALUATION, check_seeds, split_of
+from sim_train.worlds.tasks import task_names
 
 VIDEO_SIZE = (320, 240)
 VIDEO_HZ = 20
@@ -42,7 +49,8 @@ def evaluate(
     envs_per_worker: int,
     console: Console,
 ) -> dict[str, Any]:
-    """Greedy success of the policy on evaluation seeds, as it goes into the report.
+    """Greedy success of the policy on evaluation seeds, each played for each of the worlds' tasks, as it goes into the
+    report. Of several tasks "tasks" has the figures by name, and those of all together stand above them.
 
     Raises:
         ValueError: no seed, or one outside the evaluation range.
@@ -52,31 +60,66 @@ def evaluate(
         raise ValueError("no seeds to evaluate on; ask for at least one episode")
     check_seeds(seeds, EVALUATION, "evaluation")
     make = functools.partial(make_environment, worlds)
-    with WorkerPool(make, workers, envs_per_worker) as pool, Stage("evaluation", len(seeds), console) as stage:
+    names, known = worlds.tasks, task_names(policy.spec.task)
+    jobs = [Job(n * len(seeds) + i, seed, 1, n) for n in range(len(names)) for i, seed in enumerate(seeds)]
+    with WorkerPool(make, workers, envs_per_worker) as pool, Stage("evaluation", len(jobs), console) as stage:
         pool.set_policy(policy, 0)
-        jobs = [Job(i, seed, 1) for i, seed in enumerate(seeds)]
         played, report = pool.play(jobs, PolicyTask(temperature=0.0), seed=0, on_progress=stage.advance)
-    successes = int(played.success.sum())
-    return {
+    result = {
         "task": worlds.task,
         "engine": worlds.engine,
         "randomization": worlds.randomization,
         "knobs": dict(worlds.knobs),
         "split": split_of(seeds[0]),
         "revision": policy.revision,
-        "episodes": len(seeds),
-        "successes": successes,
-        "success": successes / len(seeds),
-        "success_ci95": list(wilson_interval(successes, len(seeds))),
-        "mean_chunks_of_success": float(played.length[played.success].mean()) if successes else None,
+        "seen": set(names) <= set(known),
+        **_figures(played),
         "faults": report.faults,
         "seconds": report.seconds,
-        "seeds": {str(s): bool(ok) for s, ok in zip(played.seed.tolist(), played.success, strict=True)},
+    }
+    if len(names) == 1:
+        return result | _seeds(played)
+    parts = {name: played.select(np.flatnonzero(played.task == n)) for n, name in enumerate(names)}
+    each = {name: {"seen": name in known, **_figures(part), **_seeds(part)} for name, part in parts.items()}
+    return result | {"tasks": each}
+
+
+def _figures(played: Trajectories) -> dict[str, Any]:
+    successes, episodes = int(played.success.sum()), len(played)
+    return {
+        "episodes": episodes,
+        "successes": successes,
+        "success": successes / episodes,
+        "success_ci95": list(wilson_interval(successes, episodes)),
+        "mean_chunks_of_success": float(played.length[played.success].mean()) if successes else None,
     }
 
 
+def _seeds(played: Trajectories) -> dict[str, dict[str, bool]]:
+    return {"seeds": {str(s): bool(ok) for s, ok in zip(played.seed.tolist(), played.success, strict=True)}}
+
+
+def worlds_for(
+    policy: StoredPolicy, task: str, engine: str, randomization: str, knobs: Mapping[str, float]
+) -> WorldSettings:
+    """Worlds to evaluate the policy in, of a task (or several) that it was trained on or not.
+
+    Raises:
+        ValueError: the task is unknown, or its contract is not the policy's.
+    """
+    contract = ContractConfig.of(policy.spec)
+    known = replace(contract.spec(task), task=policy.spec.task, model=policy.spec.model)
+    if difference := first_difference(known, policy.spec):
+        raise ValueError(
+            f"the policy, trained on {policy.spec.task!r}, cannot do {task!r}: the contracts differ ({difference}, the "
+            "policy's last); train it anew, or choose another task"
+        )
+    return WorldSettings(task, engine, randomization, knobs, contract=contract)
+
+
 def film(policy: StoredPolicy, worlds: WorldSettings, seed: int, path: Path) -> bool:
-    """Play one greedy episode and write it as an MP4 of the policy's own camera; returns whether it succeeded."""
+    """Play one greedy episode of the worlds' only task and write it as an MP4 of the policy's own camera; returns
+    whether it succeeded."""
     check_seeds([seed], EVALUATION, "evaluation")
     env = worlds.make(1, video_size=VIDEO_SIZE)
     try:
@@ -101,21 +144,21 @@ def main(cfg: DictConfig) -> None:
     console = Console(soft_wrap=True)
     try:
         policy = load_policy(Path(cfg.checkpoint))
-        known = task_spec(policy.spec.task)
-        if known.spec_hash != policy.spec.spec_hash:
-            raise ValueError(f"{cfg.checkpoint} was trained for another contract of task {known.task!r}; train it anew")
-        record = read_manifest(Path(cfg.checkpoint))["record"]
-        knobs = record.get("config", {}).get("knobs", {}) if cfg.knobs is None else cfg.knobs
-        worlds = WorldSettings(policy.spec.task, cfg.engine, cfg.randomization, dict(knobs))
+        task = cfg.task or policy.spec.task
+        knobs = _trained_with(Path(cfg.checkpoint)) if cfg.knobs is None else dict(cfg.knobs)
+        worlds = worlds_for(policy, task, cfg.engine, cfg.randomization, knobs)
+        worlds = worlds.only(task) if cfg.knobs is None else worlds
         cores = int(cfg.workers) or len(os.sched_getaffinity(0))
         seeds = range(int(cfg.first_seed), int(cfg.first_seed) + int(cfg.episodes))
         result = evaluate(policy, worlds, seeds, cores, int(cfg.envs_per_worker), console)
         if cfg.video_seeds and not cfg.video_dir:
             raise ValueError("video_seeds need video_dir, the directory that the videos go to")
         result["videos"] = {
-            str(seed): {"path": str(path), "success": film(policy, worlds, int(seed), path)}
+            name: {"path": str(path), "success": film(policy, worlds.only(one), int(seed), path)}
             for seed in cfg.video_seeds
-            for path in [Path(cfg.video_dir) / f"{seed}.mp4"]
+            for one in worlds.tasks
+            for name in [str(seed) if len(worlds.tasks) == 1 else f"{one}-{seed}"]
+            for path in [Path(cfg.video_dir) / f"{name}.mp4"]
         }
     except (CheckpointError, ValueError, WorkerFailureError) as error:
         print(f"sim_train.evaluate: {error}", file=sys.stderr)
@@ -123,11 +166,22 @@ def main(cfg: DictConfig) -> None:
     output = Path(cfg.output)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for name, part in result.get("tasks", {}).items():
+        console.print(f"{name}: {_told(part)}", highlight=False)
+    console.print(f"{_told(result)}; written to {output}", highlight=False)
+
+
+def _trained_with(checkpoint: Path) -> dict[str, float]:
+    """The knobs that the policy was trained with: after a curriculum, those at its end."""
+    config = read_manifest(checkpoint)["record"].get("config", {})
+    ends = {name: end for name, (_, end) in config.get("curriculum", {}).get("knobs", {}).items()}
+    return {**config.get("knobs", {}), **ends}
+
+
+def _told(result: Mapping[str, Any]) -> str:
     low, high = result["success_ci95"]
-    console.print(
-        f"{result['success']:.1%} ({low:.0%}..{high:.0%}) of {result['episodes']} episodes; written to {output}",
-        highlight=False,
-    )
+    unseen = "" if result["seen"] else ", not trained on"
+    return f"{result['success']:.1%} ({low:.0%}..{high:.0%}) of {result['episodes']} episodes{unseen}"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,13 @@ class ContractConfig:
     privileged: bool = False
     """Also tell the places of the task's bodies, for baselines; then `cameras` may be empty."""
 
+    @classmethod
+    def of(cls, spec: PolicySpec) -> ContractConfig:
+        """What was chosen for a contract, if it was made here. A network sees all its cameras at one size."""
+        size = spec.cameras[0].input_size if spec.cameras else cls.image_size
+        privileged = spec.state[-1].name.endswith("_z")
+        return cls(tuple(camera.name for camera in spec.cameras), size, privileged)
+
     def spec(self, task: str) -> PolicySpec:
         """The contract for a task, or for several as in "pick_cube+push_cube"; ValueError says what cannot be."""
         try:
