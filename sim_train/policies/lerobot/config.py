@@ -78,6 +78,8 @@ class LeRobotConfig:
     max_period: float = 4.0
     text_tokens: int = 48
     """Places for an instruction; longer ones are cut."""
+    bos_token: int | None = None
+    """Put in front of an instruction, if the tokenizer does not; None: nothing is."""
     cameras: tuple[tuple[str, str], ...] = ()
     """Pairs of LeRobot's image feature and the contract's camera, in the order the network sees them. Empty: every
     camera of the contract, as `observation.images.` and its name."""
@@ -98,7 +100,6 @@ class Pi0Config(LeRobotConfig):
     """PaliGemma (SigLIP and Gemma) with a Gemma expert; proprioception is the expert's first token."""
 
     bos_token: int | None = 2
-    """Put in front of an instruction, if the tokenizer does not."""
 
     @classmethod
     def pi0(cls) -> Pi0Config:

@@ -40,6 +40,11 @@ def published(kind: object) -> LeRobotConfig:
     raise LeRobotError(f"config.json says type {kind!r}; known here are {sorted(KINDS)}")
 
 
+def miniature(kind: str) -> LeRobotConfig:
+    """The sizes to try things out with."""
+    return Pi0Config.miniature() if kind == "pi0" else SmolVlaConfig.miniature()
+
+
 def read_sizes(plain: Mapping[str, Any], towers: LeRobotConfig) -> LeRobotConfig:
     """Sizes of the network in a directory.
 

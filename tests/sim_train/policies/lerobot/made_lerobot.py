@@ -25,7 +25,7 @@ STATISTICS = {
     "observation.state.mean": torch.linspace(-0.1, 0.05, 7).clamp(
         *(torch.tensor([getattr(f, end) for f in SPEC.state]) for end in ("lower", "upper"))
     ),
-    "observation.state.std": torch.linspace(0.3, 0.9, 7),
+    "observation.state.std": torch.tensor([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.02]),
     "action.mean": (LOW + HIGH) / 2,
     "action.std": (HIGH - LOW) / 4,
 }
