@@ -22,9 +22,9 @@ def arm_name(arm: str, seed: int) -> str:
     return f"ablation.{arm}.seed{seed}"
 
 
-def generalisation_name(way: str, seed: int) -> str:
+def generalisation_name(study: str, way: str, seed: int) -> str:
     """Name of the cell of one way of learning, "sft" or "rl"."""
-    return f"generalisation.{way}.seed{seed}"
+    return f"generalisation.{study}.{way}.seed{seed}"
 
 
 def sb3_name(seed: int) -> str:
@@ -47,8 +47,9 @@ def plan(recipes: Recipes) -> list[Cell]:
         cells += [_sb3(recipes, known[task_name(recipes.sb3["task"], seed)], seed) for seed in recipes.seeds]
     for seed in recipes.seeds:
         cells += _ablations(recipes, seed)
-    for seed in recipes.seeds:
-        cells += _generalisation(recipes, seed)
+    for study in recipes.generalisation:
+        for seed in recipes.seeds:
+            cells += _generalisation(recipes, study, seed)
     return cells
 
 
@@ -96,10 +97,8 @@ def _ablations(recipes: Recipes, seed: int) -> list[Cell]:
     ]
 
 
-def _generalisation(recipes: Recipes, seed: int) -> list[Cell]:
-    found = recipes.generalisation
-    if not found:
-        return []
+def _generalisation(recipes: Recipes, study: str, seed: int) -> list[Cell]:
+    found = recipes.generalisation[study]
     shared = {
         "seed": seed,
         "settings": dict(found.recipe.settings),
@@ -110,9 +109,14 @@ def _generalisation(recipes: Recipes, seed: int) -> list[Cell]:
     imitation = {**shared, "imitation": dict(found.imitation), "steps": list(found.imitation_steps)}
     reinforcement = {**shared, "points": found.points, "budget_min": found.recipe.budget_min}
     return [
-        Cell(generalisation_name("sft", seed), "generalisation_sft", imitation, SFT_MIN * len(found.imitation_steps)),
         Cell(
-            generalisation_name("rl", seed),
+            generalisation_name(study, "sft", seed),
+            "generalisation_sft",
+            imitation,
+            SFT_MIN * len(found.imitation_steps),
+        ),
+        Cell(
+            generalisation_name(study, "rl", seed),
             "generalisation_rl",
             reinforcement,
             found.points * (found.recipe.budget_min + 0.5) + SFT_MIN,

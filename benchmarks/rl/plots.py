@@ -35,8 +35,8 @@ def draw_all(recipes: Recipes, store: Store, values: Mapping[str, Any], director
                 for arm in found["arms"]
             ]
             figures[f"ablation_{name}"] = _ablation(name, found["arms"], arms)
-        if values["generalisation"]:
-            figures["generalisation"] = _generalisation(values["generalisation"])
+        for name, ways in (values["generalisation"] or {}).items():
+            figures[f"generalisation_{name}"] = _generalisation(name, ways)
         for name, figure in figures.items():
             figure.savefig(directory / f"{name}.svg", format="svg", metadata={"Date": None})
     return [f"{name}.svg" for name in figures]
@@ -67,8 +67,8 @@ def _ablation(name: str, arms: Sequence[str], runs: Sequence[Sequence[Mapping[st
     return figure
 
 
-def _generalisation(ways: Mapping[str, Any]) -> Figure:
-    figure, axes = _axes("generalisation", "success, seen", "success, held out")
+def _generalisation(name: str, ways: Mapping[str, Any]) -> Figure:
+    figure, axes = _axes(f"held-out {name}", "success, seen", "success, held out")
     for (way, label), colour in zip((("sft", "SFT"), ("rl", "RL")), COLOURS, strict=False):
         points = ways.get(way, [])
         axes.plot([p["seen"] for p in points], [p["held_out"] for p in points], "o-", color=colour, label=label)

@@ -64,7 +64,8 @@ class Recipes:
     """Of the evaluation range."""
     tasks: Mapping[str, Recipe]
     ablations: Ablations | None = None
-    generalisation: Generalisation | None = None
+    generalisation: Mapping[str, Generalisation] = field(default_factory=dict)
+    """By what is held out."""
     sb3: Mapping[str, Any] = field(default_factory=dict)
     """See `benchmarks.rl.sb3`; empty: not compared."""
     scaling: Mapping[str, Any] = field(default_factory=dict)
@@ -96,7 +97,10 @@ def read_recipes(path: Path = RECIPES) -> Recipes:
                 for name, part in _mapping(top["tasks"], "tasks").items()
             },
             ablations=_ablations(top["ablations"], common) if top.get("ablations") else None,
-            generalisation=_generalisation(top["generalisation"], common) if top.get("generalisation") else None,
+            generalisation={
+                name: _generalisation(part, f"generalisation.{name}", common)
+                for name, part in _mapping(top.get("generalisation") or {}, "generalisation").items()
+            },
             sb3=_mapping(top.get("sb3") or {}, "sb3"),
             scaling=_mapping(top.get("scaling") or {}, "scaling"),
         )
@@ -129,14 +133,14 @@ def _ablations(plain: object, common: Mapping[str, Any]) -> Ablations:
     return Ablations(_recipe(part, "ablations", common), arms, compare)
 
 
-def _generalisation(plain: object, common: Mapping[str, Any]) -> Generalisation:
-    part = _mapping(plain, "generalisation")
+def _generalisation(plain: object, where: str, common: Mapping[str, Any]) -> Generalisation:
+    part = _mapping(plain, where)
     return Generalisation(
-        recipe=_recipe(part, "generalisation", common),
+        recipe=_recipe(part, where, common),
         points=int(part["points"]),
-        imitation=_mapping(part.get("imitation") or {}, "generalisation.imitation"),
+        imitation=_mapping(part.get("imitation") or {}, f"{where}.imitation"),
         imitation_steps=tuple(int(steps) for steps in part["imitation_steps"]),
-        held_out=_mapping(part.get("held_out") or {}, "generalisation.held_out"),
+        held_out=_mapping(part.get("held_out") or {}, f"{where}.held_out"),
     )
 
 

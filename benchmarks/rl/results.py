@@ -34,7 +34,7 @@ def summary(recipes: Recipes, store: Store) -> dict[str, Any]:
         "versions": {**versions(), "stable-baselines3": importlib.metadata.version("stable-baselines3")},
         "tasks": tasks or None,
         "ablations": _ablations(recipes, found) or None,
-        "generalisation": _generalisation(recipes, found),
+        "generalisation": _generalisation(recipes, found) or None,
         "sb3_time_ratio": sb3["ratio"] if sb3 else None,
         "sb3": sb3,
         "cores_busy": statistics.median(busy) if busy else None,
@@ -142,21 +142,26 @@ def verdict(
     return NOT_REPRODUCED
 
 
-def _generalisation(recipes: Recipes, found: dict[str, Stored]) -> dict[str, Any] | None:
-    ways: dict[str, Any] = {}
-    for way in ("sft", "rl"):
-        each = [result["points"] for _, result in _seeds(recipes, found, lambda seed: generalisation_name(way, seed))]  # noqa: B023 - used at once
-        if each:
-            ways[way] = [
-                {
-                    "at": statistics.median(point["at"] for point in points),
-                    "seen": statistics.median(point["seen"] for point in points),
-                    "held_out": statistics.median(point["held_out"] for point in points),
-                    "held_out_of_seeds": [point["held_out"] for point in points],
-                }
-                for points in zip(*each, strict=True)
-            ]
-    return ways or None
+def _generalisation(recipes: Recipes, found: dict[str, Stored]) -> dict[str, Any]:
+    studies = {
+        study: {way: points for way in ("sft", "rl") if (points := _points(recipes, found, study, way))}
+        for study in recipes.generalisation
+    }
+    return {study: ways for study, ways in studies.items() if ways}
+
+
+def _points(recipes: Recipes, found: dict[str, Stored], study: str, way: str) -> list[dict[str, Any]]:
+    """Medians over seeds at each point of learning."""
+    each = _seeds(recipes, found, lambda seed: generalisation_name(study, way, seed))
+    return [
+        {
+            "at": statistics.median(point["at"] for point in points),
+            "seen": statistics.median(point["seen"] for point in points),
+            "held_out": statistics.median(point["held_out"] for point in points),
+            "held_out_of_seeds": [point["held_out"] for point in points],
+        }
+        for points in zip(*(result["points"] for _, result in each), strict=True)
+    ]
 
 
 def _sb3(recipes: Recipes, found: dict[str, Stored]) -> dict[str, Any] | None:

@@ -126,21 +126,23 @@ def _ablations(ablations: Mapping[str, Any]) -> str:
     return "## Ablations\n\n" + note + table(heading, rows)
 
 
-def _generalisation(ways: Mapping[str, Any]) -> str:
+def _generalisation(studies: Mapping[str, Any]) -> str:
     rows = [
         (
+            study,
             name,
             f"{point['at']:.0f} {'steps' if way == 'sft' else 's'}",
             _share(point["seen"]),
             _share(point["held_out"]),
             ", ".join(_share(value) for value in point["held_out_of_seeds"]),
         )
+        for study, ways in studies.items()
         for way, name in (("sft", "SFT"), ("rl", "RL"))
         for point in ways.get(way, [])
     ]
     if not rows:
         return ""
-    heading = ("learning", "after", "seen", "held out", "held out, each seed")
+    heading = ("what is held out", "learning", "after", "seen", "held out", "held out, each seed")
     return "## Generalisation\n\n" + table(heading, rows)
 
 
