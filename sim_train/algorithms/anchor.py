@@ -21,7 +21,8 @@ from sim_train.datasets.demonstrations import DemonstrationSet
 from sim_train.datasets.index import DatasetError
 from sim_train.policies.imitation import SftLossConfig, SftReport, merge_sft_reports
 from sim_train.policies.kinds import StoredPolicy
-from sim_train.rollouts.trajectories import Trajectories
+from sim_train.rollouts.trajectories import Trajectories, concatenate
+from sim_train.worlds.tasks import task_names
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,22 @@ class Anchor:
 
     @classmethod
     def load(cls, directory: Path, policy: StoredPolicy, config: AnchorConfig, loss: SftLossConfig) -> Anchor:
-        """An anchor at a data set on disk.
+        """An anchor at a data set on disk, or at those in the folders of a directory.
 
         Raises:
             DatasetError: there is none, it is damaged, or it was recorded under another contract than the policy's.
         """
-        dataset = DemonstrationSet.open(directory)
-        if difference := first_difference(dataset.spec, policy.spec):
-            raise DatasetError(
-                f"{directory} cannot anchor this policy, its contract differs ({difference}); set "
-                "rl.anchor.demonstrations to a data set of the policy's own contract"
-            )
-        return cls(dataset.load(), config, loss)
+        datasets = DemonstrationSet.open_all(directory)
+        for dataset in datasets:
+            spec = dataset.spec
+            if spec.task in task_names(policy.spec.task):  # one of the policy's tasks is enough
+                spec = dataclasses.replace(spec, task=policy.spec.task)
+            if difference := first_difference(spec, policy.spec):
+                raise DatasetError(
+                    f"{dataset.directory} cannot anchor this policy, its contract differs ({difference}); set "
+                    "rl.anchor.demonstrations to a data set of the policy's own contract"
+                )
+        return cls(concatenate([dataset.load() for dataset in datasets]), config, loss)
 
     def add_gradient(
         self,
