@@ -50,7 +50,7 @@ class SftConfig:
     steps: int = 1200
     """Optimiser steps at most."""
     check_every: int = 25
-    """Steps between greedy validations."""
+    """Steps between greedy validations while nothing succeeds; fewer the nearer success is to `enough`."""
     enough: float = 0.35
     """Greedy validation success at which imitation has done its part: RL needs a start, and does the rest better."""
     batch: int = 64

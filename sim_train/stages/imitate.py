@@ -9,6 +9,7 @@ import torch
 
 from sim_train.algorithms.grpo import executed_mask
 from sim_train.checkpoint import save_policy
+from sim_train.config import SftConfig
 from sim_train.policies.choice import make_policy
 from sim_train.policies.imitation import SftReport, merge_sft_reports
 from sim_train.policies.text import build_vocabulary
@@ -27,9 +28,11 @@ from sim_train.rigs import load_rig
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.stages.run import InterruptedRunError, Run
 from sim_train.stages.seeds import validation_seeds
-from sim_train.stages.validate import episodes_each, validate
+from sim_train.stages.validate import SuccessRate, episodes_each, validate
 
 _LOG_EVERY = 20
+_QUICK = 64  # validation episodes while success is too low to stop
+_FINEST = 0.2  # of `check_every`: steps between validations when success is nearly enough
 
 
 class Imitation:
@@ -57,6 +60,7 @@ class Imitation:
         self.rows_of_tasks = [torch.nonzero(of_chunk == task).flatten() for task in of_chunk.unique()]
         self.generator = torch.Generator().manual_seed(run.config.seed)
         self.step = 0
+        self.next_check = self.config.check_every
 
     def advance(self) -> SftReport:
         """One optimiser step on a random mini-batch, in which every task has the same share."""
@@ -97,6 +101,7 @@ class Imitation:
         values = {
             "fingerprint": self.run.fingerprint("sft"),
             "step": self.step,
+            "next_check": self.next_check,
             "generator": self.generator.get_state().tolist(),
         }
         return StageState(values, {**policy_arrays(self.policy), **optimizer_arrays(self.optimizer)})
@@ -105,13 +110,22 @@ class Imitation:
         """Go on from a saved state."""
         restore_policy(self.policy, state.arrays)
         restore_optimizer(self.optimizer, state.arrays)
-        self.step = state.values["step"]
+        self.step, self.next_check = state.values["step"], state.values["next_check"]
         self.generator.set_state(torch.tensor(state.values["generator"], dtype=torch.uint8))
 
 
 def one_cycle(done: float) -> float:
     """Learning-rate factor: a rise over the first tenth, then a straight fall to zero; `done` in 0..1."""
     return min(done / 0.1, (1 - done) / 0.9) if done > 0 else 0.01
+
+
+def steps_to_check(rate: float, config: SftConfig) -> int:
+    """Steps to the next validation: `check_every` of them without success, fewer the nearer it is to enough.
+
+    Success may rise by tens of points within `check_every` steps, and what is learned beyond `enough` is learned better
+    by reinforcement.
+    """
+    return max(1, round(config.check_every * max(1 - rate / config.enough, _FINEST)))
 
 
 def _note(report: SftReport) -> str:
@@ -135,6 +149,7 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
     episodes, tasks = run.config.rl.validation_episodes, run.config.worlds.tasks
     started = time.monotonic()
     enough = False
+    success: SuccessRate | None = None
     saver = StateSaver(run.state("sft"))
     with Stage("sft", config.steps, run.console) as stage:
         while learner.step < config.steps and not enough:
@@ -146,16 +161,19 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
             stage.advance(learner.step, note)
             if learner.step % _LOG_EVERY == 0:
                 metrics.write({"step": learner.step, **dataclasses.asdict(report)})
-            if learner.step % config.check_every == 0:
-                success = validate(run.pool, learner.policy, 0, episodes, tasks=tasks)
+            if learner.step >= learner.next_check:
+                success = validate(run.pool, learner.policy, 0, min(_QUICK, episodes), tasks=tasks)
+                if success.rate >= config.enough and episodes > _QUICK:
+                    success = validate(run.pool, learner.policy, 0, episodes, tasks=tasks)
                 stage.say(f"step {learner.step}, {note}, greedy {success}")
                 enough = success.rate >= config.enough
+                learner.next_check = learner.step + steps_to_check(success.rate, config)
             if not enough:
                 saver.maybe(learner.state)
         seconds = time.monotonic() - started
         policy = learner.policy
         policy.train(False)
-        greedy = validate(run.pool, policy, 0, episodes, tasks=tasks)
+        greedy = success if enough and success else validate(run.pool, policy, 0, episodes, tasks=tasks)
         sampled = validate(run.pool, policy, 0, episodes, run.config.rl.update.temperature, tasks)
         record = {
             "stage": "sft",
