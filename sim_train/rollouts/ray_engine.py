@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from sim_train.policies.kinds import StoredPolicy
-from sim_train.rollouts.calls import Call, PlayReport, Share, WorkerFailureError
+from sim_train.rollouts.calls import MAX_RESTARTS, Call, PlayReport, Share, WorkerFailureError
 from sim_train.rollouts.config import RolloutConfig
 from sim_train.rollouts.environment import MakeEnvironment
 from sim_train.rollouts.episodes import Job
@@ -68,6 +68,7 @@ class RayEngine:
         self._weights: list[ray.ObjectRef] = []
         self._number = 0
         self._remote: Remote | None = None
+        self._stillborn = 0  # workers in a row that ended before they were there
         self._mine = connect(config.ray)
         try:
             count = workers_that_fit(config)
@@ -170,7 +171,7 @@ class RayEngine:
                 try:
                     self._hear(i, call, waiting)
                 except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
-                    self._fallen(i, call, waiting, f"was lost ({str(error).partition(chr(10))[0]})")
+                    self._fallen(i, call, waiting, f"was lost ({error})")
                 worker.heard_s = time.monotonic()
             elif worker.share is not None:
                 worker.silent_s += listened_s
@@ -182,6 +183,7 @@ class RayEngine:
         worker = self._workers[index]
         if worker.share is None:
             worker.node, worker.pid = ray.get(worker.greeting)
+            self._stillborn = 0
             return
         kind, content = ray.get(next(worker.stream))
         if kind == "beat":
@@ -202,8 +204,11 @@ class RayEngine:
     def _fallen(self, index: int, call: Call, waiting: deque[Share], reason: str) -> None:
         share = self._workers[index].share
         self._replace(index)
-        if share is None:  # it never came up
+        if share is None:
             call.restarts += 1
+            self._stillborn += 1
+            if self._stillborn > MAX_RESTARTS:
+                raise WorkerFailureError(f"rollout workers cannot be started: the last one {reason}")
             return
         call.fallen(share, f"rollout worker {index}", reason)
         if not share.done:
