@@ -35,10 +35,13 @@ ALGORITHMS = ("grpo", "ppo")
 
 @dataclass(frozen=True)
 class DemonstrationConfig:
-    """Demonstrations of the scripted expert."""
+    """Demonstrations, of the scripted expert unless said otherwise."""
 
+    source: str = ""
+    """Data set to imitate instead, or a folder of several: of a real robot (`python -m sim_train.datasets import`), or
+    of `sim_train.demos`. Empty: the expert is recorded."""
     episodes: int = 100
-    """Successful episodes wanted, of each task."""
+    """Successful episodes wanted, of each task; of a `source` at most so many are used of each data set."""
     noise: float = 0.03
     """Standard deviation of the disturbance of dx, dy, dz, as a share of their range."""
 

@@ -58,6 +58,8 @@ class GaussianPolicy(nn.Module):
     """
 
     ratio: Final = "token"
+    mean: nn.Linear
+    """The layer that gives the mean; what goes into it, (B, T, width), is the trunk that a critic reads."""
 
     def __init__(self, spec: PolicySpec, spread: Spread, vocabulary: Sequence[str], text_tokens: int) -> None:
         super().__init__()
@@ -97,6 +99,11 @@ class GaussianPolicy(nn.Module):
     def imitation_draw_size(self) -> int:
         """Uniform numbers that `imitation_loss` needs for one observation."""
         return 0
+
+    @property
+    def action_head(self) -> tuple[nn.Module, int]:
+        """The module that makes actions of trunk features (B, T, width), and the width, for a critic."""
+        return self.mean, self.mean.in_features
 
     @abstractmethod
     def forward(self, inputs: PolicyInputs) -> tuple[torch.Tensor, torch.Tensor]:

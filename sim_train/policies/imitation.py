@@ -74,13 +74,14 @@ def place_loss(
 
     Args:
         estimate: (B, 3) of the target's place, metres in the base frame.
-        target_position: (B, 3) the truth.
+        target_position: (B, 3) the truth; a row that is NaN, as in recordings of a real robot, is left out.
         weights: (B, H, A) of the actions.
         config: which error counts as 1, and the loss's weight.
     """
-    error = (estimate - target_position) / config.position_scale_m
+    truth = torch.where(target_position.isnan(), estimate.detach(), target_position)
+    error = (estimate - truth) / config.position_scale_m
     rows = weights.sum(dim=(1, 2))
     loss = (smooth_l1_loss(error, torch.zeros_like(error), reduction="none").mean(-1) * rows).sum()
     with torch.no_grad():
-        error_mm = float(((estimate - target_position).norm(dim=-1) * rows).sum()) * 1000
+        error_mm = float(((estimate - truth).norm(dim=-1) * rows).sum()) * 1000
     return config.auxiliary * loss, error_mm

@@ -8,6 +8,7 @@ from toy_env import PHRASES, TOY_SPEC, ToyEnv
 
 from sim_train.algorithms.advantages import grpo_advantages
 from sim_train.algorithms.parallel import GradientThreads
+from sim_train.algorithms.ppo import PpoConfig, PpoUpdater
 from sim_train.algorithms.updater import UpdateConfig, Updater
 from sim_train.checkpoint import load_checked, save_policy
 from sim_train.policies.blueprint import BlueprintError, from_blueprint, to_blueprint
@@ -215,3 +216,10 @@ def test_reinforcement_raises_the_success_on_the_toy_task(policy):
             updater.update(played, advantages(played), version, rng)
     assert rates[0] < 0.4
     assert np.mean(rates[-3:]) > 0.9
+
+
+def test_a_critic_reads_the_trunk(policy):
+    with GradientThreads(1) as threads:
+        updater = PpoUpdater(policy, UpdateConfig(epochs=1), PpoConfig(hidden=8), threads, seed=0)
+        report = updater.improve(rollouts(policy, 0, max_chunks=3), 0, np.random.default_rng(0))
+    assert np.isfinite(report.grad_norm) and report.first_ratio_error < 1e-3
