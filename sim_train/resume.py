@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from sim_train.scale.shards import place, whole
+
 _COSTS_BETWEEN_SAVES = 20
 _ARRAYS, _STATE = "arrays-{}.safetensors", "state.json"
 
@@ -114,7 +116,7 @@ def clear_state(path: Path) -> None:
 def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, NDArray[np.generic]]:
     """Adam's moments and step counts as `optimizer.<parameter>.<name>`."""
     return {
-        f"optimizer.{index}.{name}": value.detach().numpy().copy()
+        f"optimizer.{index}.{name}": whole(value).numpy().copy()
         for index, moments in optimizer.state_dict()["state"].items()
         for name, value in moments.items()
     }
@@ -127,12 +129,16 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, arrays: dict[str, NDArra
         if key.startswith("optimizer."):
             _, index, name = key.split(".")
             state.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, moments in state.items():
+        for moment, value in moments.items():
+            moments[moment] = place(value, parameters[number]) if value.ndim else value  # steps are counted on the CPU
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def policy_arrays(policy: HasWeights, prefix: str = "policy.") -> dict[str, NDArray[np.generic]]:
     """The weights as `<prefix><name>`, float32."""
-    return {prefix + name: value.detach().numpy().copy() for name, value in policy.state_dict().items()}
+    return {prefix + name: whole(value).numpy().copy() for name, value in policy.state_dict().items()}
 
 
 def restore_policy(policy: HasWeights, arrays: dict[str, NDArray[np.generic]], prefix: str = "policy.") -> None:

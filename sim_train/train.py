@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -22,7 +23,6 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from sim_train.algorithms.parallel import GradientThreads
 from sim_train.algorithms.updater import DivergedError
 from sim_train.checkpoint import CheckpointError, read_manifest
 from sim_train.command_line import prepared
@@ -34,6 +34,7 @@ from sim_train.envs.settings import make_environment
 from sim_train.hardware import check_hardware
 from sim_train.rollouts.calls import WorkerFailureError
 from sim_train.rollouts.engine import make_engine
+from sim_train.scale.team import team_of
 from sim_train.stages.demonstrate import demonstrate
 from sim_train.stages.imitate import imitate
 from sim_train.stages.learner import StartRateError
@@ -74,25 +75,30 @@ def train(config: TrainConfig, console: Console, stop: StopFlag | None = None) -
         InterruptedRunError: stopped by the user; saved.
     """
     make = functools.partial(make_environment, config.worlds)
-    with GradientThreads(config.cores) as threads, make_engine(config.rollout, make) as pool:
-        run = Run(config, pool, threads, console, stop or StopFlag())
-        with run.stop.listening():
-            for stage in sorted(config.stages, reverse=True):  # sft before rl
-                if finished(run, stage):
-                    console.print(f"{stage}: finished before, skipped", highlight=False)
-                elif stage == "sft":
-                    imitate(run, demonstrate(run))
-                else:
-                    if not run.checkpoint("sft").exists():
-                        raise ConfigError(
-                            f"RL starts from {run.checkpoint('sft')}, which is missing; add sft to stages"
-                        )
-                    reinforce(run)
+    with team_of(config.scale, config.cores) as team:
+        if not team.leads:
+            team.follow()
+            return
+        with make_engine(config.rollout, make) as pool:
+            _run_stages(Run(config, pool, team.gradients, console, stop or StopFlag(), team))
+
+
+def _run_stages(run: Run) -> None:
+    with run.stop.listening():
+        for stage in sorted(run.config.stages, reverse=True):  # sft before rl
+            if finished(run, stage):
+                run.console.print(f"{stage}: finished before, skipped", highlight=False)
+            elif stage == "sft":
+                imitate(run, demonstrate(run))
+            else:
+                if not run.checkpoint("sft").exists():
+                    raise ConfigError(f"RL starts from {run.checkpoint('sft')}, which is missing; add sft to stages")
+                reinforce(run)
 
 
 def run_main(config: TrainConfig) -> int:
     """Train; returns the exit status and prints the reason if it is not 0."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, quiet=int(os.environ.get("RANK", "0")) > 0)  # of several processes one speaks
     started = time.monotonic()
     stop = StopFlag()
     try:

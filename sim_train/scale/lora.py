@@ -9,11 +9,12 @@ from torch import nn
 
 from sim_train.scale.config import LoraConfig
 from sim_train.scale.layers import repeated_layers
+from sim_train.typed import ConfigError
 
 _BASE, _DOWN, _UP = ".base_layer.", ".lora_A.default.weight", ".lora_B.default.weight"
 
 
-class AdapterError(ValueError):
+class AdapterError(ConfigError):
     """Adapters that do not fit a policy; the text says what to change."""
 
 

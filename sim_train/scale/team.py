@@ -21,12 +21,13 @@ from sim_train.algorithms.parallel import GradientThreads
 from sim_train.algorithms.updater import DivergedError
 from sim_train.scale.config import ScaleConfig
 from sim_train.scale.gradients import ShardedGradients
+from sim_train.typed import ConfigError
 
 T = TypeVar("T")
 _PATIENCE = timedelta(days=7)  # rollouts and validations may take long
 
 
-class TeamError(ValueError):
+class TeamError(ConfigError):
     """Processes that were started in another way than the configuration needs; the text says how to start them."""
 
 
@@ -52,6 +53,9 @@ class Team:
 
     def tell(self, message: object) -> None:
         """Say to the others what this process is about to do."""
+
+    def follow(self) -> None:
+        """Do what the leader says until it says that it has finished."""
 
 
 class Shared(Generic[T]):

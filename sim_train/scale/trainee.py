@@ -18,9 +18,10 @@ from sim_train.scale.config import ScaleConfig
 from sim_train.scale.layers import repeated_layers
 from sim_train.scale.lora import add_adapters, merge
 from sim_train.scale.shards import place, shard, whole
+from sim_train.typed import ConfigError
 
 
-class UnfitPolicyError(ValueError):
+class UnfitPolicyError(ConfigError):
     """A kind of policy that cannot be trained as the configuration asks; the text says what to change."""
 
 

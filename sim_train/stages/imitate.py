@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 import torch
 
 from sim_train.algorithms.grpo import executed_mask
+from sim_train.algorithms.parallel import GradientThreads
 from sim_train.checkpoint import save_policy
-from sim_train.config import SftConfig
+from sim_train.config import SftConfig, TrainConfig
 from sim_train.policies.choice import make_policy
 from sim_train.policies.imitation import SftReport, merge_sft_reports
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.policies.text import build_vocabulary
 from sim_train.reports.progress import Stage
 from sim_train.resume import (
@@ -20,12 +23,11 @@ from sim_train.resume import (
     clear_state,
     load_state,
     optimizer_arrays,
-    policy_arrays,
     restore_optimizer,
-    restore_policy,
 )
 from sim_train.rigs import load_rig
 from sim_train.rollouts.trajectories import Trajectories
+from sim_train.scale.trainee import Trainee
 from sim_train.stages.run import InterruptedRunError, Run
 from sim_train.stages.seeds import validation_seeds
 from sim_train.stages.validate import SuccessRate, episodes_each, validate
@@ -36,17 +38,25 @@ _FINEST = 0.2  # of `check_every`: steps between validations when success is nea
 
 
 class Imitation:
-    """Fits a policy to demonstrations, step by step."""
+    """Fits a policy to demonstrations, step by step. With shards every process has one, see `sim_train.scale.team`.
 
-    def __init__(self, run: Run, demonstrations: Trajectories) -> None:
-        self.run = run
-        self.config = run.config.sft
-        torch.manual_seed(run.config.seed)
-        spec = run.config.contract.spec(run.config.task)
-        words = [*demonstrations.instructions, *run.config.worlds.wordings()]
-        self.policy = make_policy(run.config.policy, spec, build_vocabulary(words))
-        self.policy.normalise_state_by(demonstrations.state)
-        self.parameters = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
+    Args:
+        gradients: compute gradients.
+        config: of the run.
+        demonstrations: what to imitate.
+    """
+
+    def __init__(self, gradients: GradientThreads, config: TrainConfig, demonstrations: Trajectories) -> None:
+        self.gradients = gradients
+        self.config = config.sft
+        torch.manual_seed(config.seed)
+        spec = config.contract.spec(config.task)
+        words = [*demonstrations.instructions, *config.worlds.wordings()]
+        fresh = make_policy(config.policy, spec, build_vocabulary(words))
+        fresh.normalise_state_by(demonstrations.state)
+        self.trainee = Trainee(fresh, config.scale)
+        self.policy = self.trainee.policy
+        self.parameters = self.trainee.parameters
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
@@ -58,7 +68,7 @@ class Imitation:
         self.place = torch.from_numpy(demonstrations.target_position)
         of_chunk = torch.from_numpy(demonstrations.task)[torch.from_numpy(demonstrations.trajectory)]
         self.rows_of_tasks = [torch.nonzero(of_chunk == task).flatten() for task in of_chunk.unique()]
-        self.generator = torch.Generator().manual_seed(run.config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed)
         self.step = 0
         self.next_check = self.config.check_every
 
@@ -79,7 +89,7 @@ class Imitation:
                 draws[share],
             )
 
-        parts = self.run.threads.gradient(loss, self.parameters, len(rows))
+        parts = self.gradients.gradient(loss, self.parameters, len(rows))
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * one_cycle(self.step / self.config.steps)
@@ -96,19 +106,23 @@ class Imitation:
         ]
         return torch.cat([rows[places] for rows, places in zip(self.rows_of_tasks, drawn, strict=True)])
 
-    def state(self) -> StageState:
-        """Everything to go on from here."""
+    def plain(self) -> StoredPolicy:
+        """The policy with its present weights, to play with or to save; see `Trainee.plain`."""
+        return self.trainee.plain()
+
+    def state(self, fingerprint: dict[str, Any]) -> StageState:
+        """Everything to go on from here; `fingerprint` is kept with it."""
         values = {
-            "fingerprint": self.run.fingerprint("sft"),
+            "fingerprint": fingerprint,
             "step": self.step,
             "next_check": self.next_check,
             "generator": self.generator.get_state().tolist(),
         }
-        return StageState(values, {**policy_arrays(self.policy), **optimizer_arrays(self.optimizer)})
+        return StageState(values, {**self.trainee.arrays(), **optimizer_arrays(self.optimizer)})
 
     def restore(self, state: StageState) -> None:
         """Go on from a saved state."""
-        restore_policy(self.policy, state.arrays)
+        self.trainee.restore(state.arrays)
         restore_optimizer(self.optimizer, state.arrays)
         self.step, self.next_check = state.values["step"], state.values["next_check"]
         self.generator.set_state(torch.tensor(state.values["generator"], dtype=torch.uint8))
@@ -139,11 +153,12 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
     Raises:
         InterruptedRunError: stopped by the user; the state is saved.
     """
-    learner = Imitation(run, demonstrations)
+    shared = run.share(Imitation, run.config, demonstrations)
+    learner = shared.mine
     metrics = run.metrics("sft")
     state = load_state(run.state("sft"))
     if state and state.values["fingerprint"] == run.fingerprint("sft"):
-        learner.restore(state)
+        shared.call("restore", state)
     metrics.keep(learner.step // _LOG_EVERY)
     config = run.config.sft
     episodes, tasks = run.config.rl.validation_episodes, run.config.worlds.tasks
@@ -154,24 +169,24 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
     with Stage("sft", config.steps, run.console) as stage:
         while learner.step < config.steps and not enough:
             if run.stop.requested:
-                saver.save(learner.state())
+                saver.save(shared.call("state", run.fingerprint("sft")))
                 raise InterruptedRunError(f"SFT stopped at step {learner.step}")
-            report = learner.advance()
+            report = shared.call("advance")
             note = _note(report)
             stage.advance(learner.step, note)
             if learner.step % _LOG_EVERY == 0:
                 metrics.write({"step": learner.step, **dataclasses.asdict(report)})
             if learner.step >= learner.next_check:
-                success = validate(run.pool, learner.policy, 0, min(_QUICK, episodes), tasks=tasks)
+                success = validate(run.pool, shared.call("plain"), 0, min(_QUICK, episodes), tasks=tasks)
                 if success.rate >= config.enough and episodes > _QUICK:
                     success = validate(run.pool, learner.policy, 0, episodes, tasks=tasks)
                 stage.say(f"step {learner.step}, {note}, greedy {success}")
                 enough = success.rate >= config.enough
                 learner.next_check = learner.step + steps_to_check(success.rate, config)
             if not enough:
-                saver.maybe(learner.state)
+                saver.maybe(lambda: shared.call("state", run.fingerprint("sft")))
         seconds = time.monotonic() - started
-        policy = learner.policy
+        policy = shared.call("plain")
         policy.train(False)
         greedy = success if enough and success else validate(run.pool, policy, 0, episodes, tasks=tasks)
         sampled = validate(run.pool, policy, 0, episodes, run.config.rl.update.temperature, tasks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,12 @@ from sim_train.algorithms.ppo import PpoUpdater
 from sim_train.algorithms.sampling import Sample, acceptance, draw, draw_all
 from sim_train.algorithms.updater import UpdateReport
 from sim_train.policies.kinds import StoredPolicy
-from sim_train.resume import policy_arrays
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.rollouts.worker import PolicyTask
+from sim_train.stages.learning import Learning
 from sim_train.stages.lessons import Lessons
 from sim_train.stages.run import Run
 from sim_train.stages.seeds import TrainingSeeds
-from sim_train.stages.updaters import updater_of
 from sim_train.stages.validate import SuccessRate, validate
 
 RL_SEEDS_FROM = 100_000
@@ -32,14 +32,18 @@ class StartRateError(RuntimeError):
 
 
 class Reinforcement:
-    """Improves a policy update by update."""
+    """Improves a policy update by update.
 
-    def __init__(self, run: Run, policy: StoredPolicy) -> None:
+    Args:
+        run: what it is part of.
+        start: policy to begin with, or its checkpoint.
+    """
+
+    def __init__(self, run: Run, start: StoredPolicy | Path) -> None:
         self.run = run
         self.config = run.config.rl
-        policy.train()
-        self.policy = policy
-        self.updater = updater_of(run, policy)
+        self.learning = run.share(Learning, run.config, start)
+        self.updater = self.learning.mine.updater
         self.seeds = TrainingSeeds(run.config.seed, RL_SEEDS_FROM)
         self.rng = np.random.default_rng(run.config.seed)
         self.version = 0
@@ -61,7 +65,13 @@ class Reinforcement:
         self.validated = -1.0  # greedy success at the check before
         self.stale = 0
         """Validations since success rose last."""
-        self.best_arrays = policy_arrays(policy, "best.")
+        self.best_arrays = self.learning.call("weights", "best.")
+
+    @property
+    def policy(self) -> StoredPolicy:
+        """The policy with its present weights, to play with or to save."""
+        plain: StoredPolicy = self.learning.call("plain")
+        return plain
 
     def _play(self, groups: int) -> Trajectories:
         size = self.config.sampling.group_size
@@ -117,9 +127,11 @@ class Reinforcement:
 
     def _learn(self, played: Trajectories) -> UpdateReport:
         if isinstance(self.updater, PpoUpdater):
-            return self.updater.improve(played, self.version, self.rng)
+            improved: UpdateReport = self.learning.call("improve", played, self.version, self.rng)
+            return improved
         advantages = group_advantages(played.success, self.config.sampling.group_size, self.config.advantage)
-        return self.updater.update(played, advantages, self.version, self.rng)
+        updated: UpdateReport = self.learning.call("update", played, advantages, self.version, self.rng)
+        return updated
 
     def _describe(self, sample: Sample) -> dict[str, Any]:
         plain: dict[str, Any] = {"faults": self._faults, "restarts": self._restarts}
@@ -137,7 +149,7 @@ class Reinforcement:
         if result.rate >= self.best[0]:
             self.best = (result.rate, self.version)
             self.best_result = result
-            self.best_arrays = policy_arrays(self.policy, "best.")
+            self.best_arrays = self.learning.call("weights", "best.")
         self.seconds += time.monotonic() - started
         return result
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from sim_train.algorithms.ppo import PpoUpdater
-from sim_train.resume import StageState, optimizer_arrays, policy_arrays, restore_optimizer, restore_policy
+from sim_train.resume import StageState
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.stages.learner import Reinforcement
 from sim_train.stages.validate import SuccessRate
@@ -16,7 +15,7 @@ def learner_state(learner: Reinforcement) -> StageState:
     """Everything to go on from here."""
     values = {
         "fingerprint": learner.run.fingerprint("rl"),
-        "start": learner.policy.revision,
+        "start": learner.learning.mine.revision,
         "version": learner.version,
         "episodes": learner.episodes,
         "seconds": learner.seconds,
@@ -28,12 +27,9 @@ def learner_state(learner: Reinforcement) -> StageState:
         "validated": learner.validated,
         "stale": learner.stale,
         "lessons": learner.lessons.state(),
-        "optimizer_steps": learner.updater.steps,
-        "skipped_in_a_row": learner.updater.skipped_in_a_row,
+        **learner.learning.mine.counters,
     }
-    arrays = {**policy_arrays(learner.policy), **learner.best_arrays, **optimizer_arrays(learner.updater.optimizer)}
-    if isinstance(learner.updater, PpoUpdater):
-        arrays |= policy_arrays(learner.updater.critic, "critic.")
+    arrays = {**learner.learning.call("arrays"), **learner.best_arrays}
     if learner.carried is not None:
         arrays |= {"carried." + name: array for name, array in learner.carried.arrays().items()}
     return StageState(values, arrays)
@@ -42,12 +38,7 @@ def learner_state(learner: Reinforcement) -> StageState:
 def restore_learner(learner: Reinforcement, state: StageState) -> None:
     """Let a new learner go on from a saved state."""
     values, arrays = state.values, state.arrays
-    restore_policy(learner.policy, arrays)
-    restore_optimizer(learner.updater.optimizer, arrays)
-    if isinstance(learner.updater, PpoUpdater):
-        restore_policy(learner.updater.critic, arrays, "critic.")
-    learner.updater.steps = values["optimizer_steps"]
-    learner.updater.skipped_in_a_row = values["skipped_in_a_row"]
+    learner.learning.call("restore", arrays, {name: values[name] for name in learner.learning.mine.counters})
     learner.version, learner.episodes = values["version"], values["episodes"]
     learner.seconds, learner.acceptance = values["seconds"], values["acceptance"]
     learner.seeds.used = values["seeds_used"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from sim_train.checkpoint import load_policy, save_policy
+from sim_train.checkpoint import save_policy
 from sim_train.reports.progress import Stage
-from sim_train.resume import StateSaver, clear_state, load_state, restore_policy
+from sim_train.resume import StateSaver, clear_state, load_state
 from sim_train.rigs import load_rig
 from sim_train.stages.learner import RL_SEEDS_FROM, Reinforcement
 from sim_train.stages.learner_state import learner_state, restore_learner
@@ -25,12 +25,12 @@ def reinforce(run: Run) -> None:
         ConfigError, DatasetError: see `updater_of`.
     """
     config = run.config.rl
-    learner = Reinforcement(run, load_policy(run.checkpoint("sft")))
+    learner = Reinforcement(run, run.checkpoint("sft"))
     metrics = run.metrics("rl")
     state = load_state(run.state("rl"))
     if state and (state.values["fingerprint"], state.values["start"]) == (
         run.fingerprint("rl"),
-        learner.policy.revision,
+        learner.learning.mine.revision,
     ):
         restore_learner(learner, state)
     metrics.keep(learner.version)
@@ -64,12 +64,13 @@ def reinforce(run: Run) -> None:
                 reason = "the budget is used up" if learner.seconds >= budget_s else "max_updates is reached"
             if not reason:
                 saver.maybe(lambda: learner_state(learner))
-        restore_policy(learner.policy, learner.best_arrays, "best.")
-        learner.policy.train(False)
+        learner.learning.call("take", learner.best_arrays, "best.")
+        policy = learner.policy
+        policy.train(False)
         final = learner.best_result
         save_policy(
             run.checkpoint("rl"),
-            learner.policy,
+            policy,
             {
                 "stage": "rl",
                 "config": dataclasses.asdict(run.config),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -17,7 +17,9 @@ from sim_train.config import TrainConfig
 from sim_train.reports.progress import MetricsFile
 from sim_train.rigs import load_rig
 from sim_train.rollouts.engine import RolloutEngine
+from sim_train.scale.team import Shared, Team
 
+T = TypeVar("T")
 CTRL_C = 130
 """Exit status after Ctrl-C, as shells have it."""
 TERMINATED = 143
@@ -63,6 +65,12 @@ class Run:
     threads: GradientThreads
     console: Console
     stop: StopFlag = field(default_factory=StopFlag)
+    team: Team | None = None
+    """The processes that learn; None: this one alone."""
+
+    def share(self, make: Callable[..., T], *parts: object) -> Shared[T]:
+        """A learner in every process of the team; see `Team.share`."""
+        return (self.team or Team(self.threads)).share(make, *parts)
 
     @property
     def root(self) -> Path:
