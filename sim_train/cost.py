@@ -1,7 +1,7 @@
 """What a run will cost, told before it starts: `python -m sim_train.train preset=paper_robotwin2 dry_run=true`.
 
 Episodes and bytes follow from the settings. Parameters, operations and activations are those of the policy itself,
-which is made without memory (torch's meta device) and asked for the log-probabilities of one observation.
+which imitates one observation; a large one is made without memory for it (torch's meta device).
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from sim_train.config import TrainConfig
 from sim_train.policies.choice import PolicyChoice, make_policy
 from sim_train.policies.imitation import SftLossConfig
+from sim_train.policies.kinds import StoredPolicy
 from sim_train.policies.protocol import PolicyInputs
 from sim_train.policies.text import build_vocabulary
+from sim_train.scale.config import LoraConfig
+from sim_train.scale.lora import add_adapters
 
 _ADAM_BYTES = 8  # two float32 moments a weight
 _FLOAT_BYTES = 4
+_LARGE = 5e7  # weights; with more, a policy is not made in memory to be measured
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ class Estimate:
             f"memory: weights {_size(self.weight_bytes)}, gradients {_size(self.gradient_bytes)}, Adam "
             f"{_size(self.optimizer_bytes)}: {_size(self.state_bytes)} in all"
             + (f", {_size(self.state_bytes / per)} on each of {per} GPUs when sharded" if per > 1 else "")
-            + f"; activations {_size(self.activation_bytes)} an observation",
+            + f"; activations {_size(self.activation_bytes)} an "
+            "observation without gradient checkpointing",
             f"rollout storage: {_size(self.rollout_bytes)} an update with uint8 pictures "
             f"({_size(self.float_rollout_bytes)} as float32)",
         ]
@@ -117,7 +122,7 @@ def estimate(config: TrainConfig) -> Estimate:
         ConfigError, ValueError: the settings make no policy.
     """
     spec, rl, hardware = config.worlds.spec, config.rl, config.hardware
-    network = measure(config.policy, spec)
+    network = measure(config.policy, spec, config.scale.lora)
     size, groups = rl.sampling.group_size, rl.sampling.groups
     most = groups if rl.algorithm == "ppo" else math.ceil(groups * rl.sampling.oversample)
     episodes = (groups * size, most * size)
@@ -147,63 +152,77 @@ def estimate(config: TrainConfig) -> Estimate:
     )
 
 
-def measure(choice: PolicyChoice, spec: PolicySpec) -> Network:
-    """Size, operations and activations of a policy, without memory for its weights.
+def measure(choice: PolicyChoice, spec: PolicySpec, lora: LoraConfig) -> Network:
+    """Size, operations and activations of a policy; of a large one without memory for its weights.
 
     Raises:
         ConfigError: the choice makes no policy for this contract.
     """
+    fresh = PolicyChoice(choice.kind, {k: v for k, v in choice.sizes.items() if k not in ("weights", "dataset")})
     with torch.device("meta"):
-        policy = make_policy(choice, spec, build_vocabulary(["a word"]))
+        policy = make_policy(fresh, spec, build_vocabulary(["a word"]))
+    parameters = sum(weight.numel() for _, weight in policy.named_parameters())
+    large = parameters > _LARGE
+    if not large:  # some kinds compute only where there is something to compute on
+        with torch.random.fork_rng(devices=[]):
+            policy = make_policy(fresh, spec, build_vocabulary(["a word"]))
+    flops, kept = _forward(policy, spec, torch.device("meta" if large else "cpu"))
+    if lora.rank and isinstance(policy, torch.nn.Module):
+        with torch.device("meta"):
+            add_adapters(policy, lora)
+    trainable = sum(weight.numel() for _, weight in policy.named_parameters() if weight.requires_grad)
+    return Network(parameters, trainable, flops, kept)
+
+
+def _forward(policy: StoredPolicy, spec: PolicySpec, device: torch.device) -> tuple[float, float]:
+    """Operations of one observation's forward pass, and bytes that it keeps for the backward pass."""
     seen = policy.inputs(
         {c.name: np.zeros((1, c.input_size, c.input_size, 3), np.uint8) for c in spec.cameras},
         np.zeros((1, len(spec.state)), np.float32),
         ["a word"],
     )
-    inputs = PolicyInputs({n: image.to("meta") for n, image in seen.images.items()}, *_meta(seen.state, seen.text))
+    images = {name: image.to(device) for name, image in seen.images.items()}
+    inputs = PolicyInputs(images, seen.state.to(device), seen.text.to(device))
     chunk = (1, spec.horizon, len(spec.action))
+    weights = {weight.untyped_storage()._cdata for _, weight in policy.named_parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            storage = tensor.untyped_storage()
-            kept[id(storage)] = storage.nbytes()
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes()
         return tensor
 
     with (
-        torch.device("meta"),
+        device,
         FlopCounterMode(display=False) as counter,
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-        _NoNumbers(),
+        _NothingThere(),
     ):
         draws = torch.zeros(1, policy.imitation_draw_size)
-        policy.imitation_loss(inputs, torch.zeros(chunk), torch.zeros(chunk), torch.zeros(1, 3), SftLossConfig(), draws)
-    weights = [parameter for _, parameter in policy.named_parameters()]
-    return Network(
-        parameters=sum(weight.numel() for weight in weights),
-        trainable=sum(weight.numel() for weight in weights if weight.requires_grad),
-        forward_flops=float(counter.get_total_flops()),
-        activation_bytes=float(sum(kept.values())),
-    )
+        place = torch.zeros(1, 3)
+        held = policy.imitation_loss(inputs, torch.zeros(chunk), torch.ones(chunk), place, SftLossConfig(), draws)
+    del held
+    return float(counter.get_total_flops()), float(sum(kept.values()))
 
 
-class _NoNumbers(TorchDispatchMode):
-    """Lets code read numbers, for its reports, from tensors that have none: each is 0."""
+class _NothingThere(TorchDispatchMode):
+    """Lets code read tensors that have no contents: zeros."""
 
     def __torch_dispatch__(
         self,
-        func: Any,
-        types: Any,
+        func: Any,  # noqa: ANN401 - whatever torch hands over
+        types: Any,  # noqa: ANN401
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401 - whatever torch hands over
-        if func is torch.ops.aten._local_scalar_dense.default:
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        kwargs = kwargs or {}
+        empty = bool(args) and isinstance(args[0], torch.Tensor) and args[0].device.type == "meta"
+        if empty and func is torch.ops.aten._local_scalar_dense.default:
             return 0.0
-        return func(*args, **(kwargs or {}))
-
-
-def _meta(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return tuple(tensor.to("meta") for tensor in tensors)
+        if empty and func is torch.ops.aten._to_copy.default and kwargs.get("device") == torch.device("cpu"):
+            return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype, device="cpu")
+        return func(*args, **kwargs)
 
 
 def _range(ends: tuple[int, int]) -> str:
