@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from sim_train.algorithms.anchor import Anchor
+from sim_train.algorithms.decoupled import DecoupledConfig, behaviour_weights
 from sim_train.algorithms.grpo import (
     ClipConfig,
     LossReport,
@@ -51,6 +52,8 @@ class UpdateConfig:
     """Weight of the mean entropy of an executed number, as a bonus. 0.005 suits flows with learned noise."""
     clip: ClipConfig = field(default_factory=ClipConfig)
     """The trust region."""
+    decoupled: DecoupledConfig = field(default_factory=DecoupledConfig)
+    """What trajectories of older weights count."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class UpdateReport:
     """Norm of the gradient before clipping, over the steps that were taken; NaN if there was none."""
     skipped_steps: int
     """Optimiser steps that were not taken, because the gradient was not finite."""
+    behaviour_weight: float | None = None
+    """Mean weight of ratios of trajectories that older weights played, see `decoupled`; None if there were none."""
     anchor_loss: float | None = None
     """Imitation loss of the anchor, see `SftReport`; None without an anchor."""
 
@@ -103,6 +108,8 @@ class MiniBatch:
     """(C, H, A), 1 where a step was executed."""
     weights: torch.Tensor
     """(C, *I) share of each item in the loss."""
+    behaviour: torch.Tensor
+    """(C, *I) what an item counts because of the weights that played it; 1 where they are the present ones."""
 
 
 BatchLoss = Callable[[MiniBatch, torch.Tensor, torch.Tensor], tuple[torch.Tensor, LossReport]]
@@ -137,9 +144,9 @@ class Updater:
     ) -> UpdateReport:
         """Improve the policy.
 
-        The ratio is taken against log-probabilities that the trainer recomputes for trajectories of the present
-        weights, so that it is exactly 1 before the first step whatever the rollout's arithmetic; trajectories of older
-        weights (`version` differs) keep the log-probabilities of the policy that played them.
+        The ratio is taken against log-probabilities that the trainer recomputes with the present weights, so that it is
+        exactly 1 before the first step whatever the rollout's arithmetic; trajectories that older weights played
+        (`version` differs) are weighted for it, see `decoupled`.
 
         Args:
             played: N trajectories.
@@ -165,8 +172,10 @@ class Updater:
         parts = [part for part in np.array_split(order, self.config.minibatches) if len(part)]
         batches = [self._minibatch(played, part, advantages, version) for part in parts]
         old, entropies, gaps = [], [], []
-        for batch in batches:
+        for i, batch in enumerate(batches):
             log_probs, entropy, gap = self._look_back(batch)
+            weight = behaviour_weights(log_probs, batch.rollout_log_probs, batch.fresh, self.config.decoupled)
+            batches[i] = replace(batch, behaviour=weight)
             old.append(log_probs)
             entropies.append(entropy)
             gaps.append(gap)
@@ -198,6 +207,7 @@ class Updater:
             approx_kl=float(np.mean([r.approx_kl for r in reports])),
             grad_norm=float(np.mean(norms)) if norms else float("nan"),
             skipped_steps=skipped,
+            behaviour_weight=_mean_behaviour_weight(batches),
             anchor_loss=float(np.mean(anchored)) if anchored else None,
         )
 
@@ -206,7 +216,8 @@ class Updater:
         now = self._likelihood(batch, rows)
         log_probs = per_item(now.log_probs, batch.mask[rows], self.policy.ratio)
         weights = batch.weights[rows]
-        loss, report = grpo_loss(log_probs, old[rows], batch.advantages[rows], weights, self.config.clip)
+        behaved = weights * batch.behaviour[rows]
+        loss, report = grpo_loss(log_probs, old[rows], batch.advantages[rows], behaved, self.config.clip)
         if self.config.entropy:
             entropy = mean_per_item(now.entropy, batch.mask[rows], self.policy.ratio)
             loss = loss - self.config.entropy * (entropy * weights).sum()
@@ -226,8 +237,7 @@ class Updater:
             entropy = mean_per_item(now.entropy, batch.mask[rows], self.policy.ratio)
             fresh, weights = batch.fresh[rows][:, None, None], batch.weights[rows]
             gap = (log_probs - batch.rollout_log_probs[rows]).abs() * (weights > 0) * fresh
-            old = torch.where(fresh, log_probs, batch.rollout_log_probs[rows])
-            return old, float((entropy * weights).sum()), float(gap.max())
+            return log_probs, float((entropy * weights).sum()), float(gap.max())
 
         parts = self.threads.map(look, len(batch.rows))
         return torch.cat([part[0] for part in parts]), sum(p[1] for p in parts), max(p[2] for p in parts)
@@ -274,4 +284,11 @@ class Updater:
             advantages=torch.from_numpy(advantages[rows]),
             mask=mask,
             weights=weights,
+            behaviour=torch.ones_like(weights),
         )
+
+
+def _mean_behaviour_weight(batches: Sequence[MiniBatch]) -> float | None:
+    stale = [b.behaviour[~b.fresh][b.weights[~b.fresh] > 0] for b in batches]
+    weights = torch.cat(stale)
+    return float(weights.mean()) if len(weights) else None

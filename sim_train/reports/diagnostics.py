@@ -63,7 +63,7 @@ RL_PANELS = (
     _panel("Approximate KL(old || new)", "How far one update moves the policy, nats a token.", approx_kl="KL, nats"),
     _panel(
         "Largest |ratio - 1|",
-        "In the first mini-batch it is 0 unless groups were carried over from older weights.",
+        "In the first mini-batch, before any step, it is 0.",
         "log",
         max_ratio_error="last pass",
         first_ratio_error="first mini-batch",
@@ -88,6 +88,11 @@ RL_PANELS = (
         "Staleness",
         "Mean age of the trajectories that were learned from, in versions of the weights.",
         staleness="versions",
+    ),
+    _panel(
+        "Weight of older trajectories",
+        "Mean of the cut-off ratio of the weights at the start of the update to those that played.",
+        behaviour_weight="weight",
     ),
     _panel(
         "Log-probability gap, rollout against trainer",

@@ -26,14 +26,15 @@ def test_equal_rewards_change_no_weight(tiny_policy, threads, play, weights):
     assert torch.equal(weights(tiny_policy), before)
 
 
-def test_stale_trajectories_keep_the_probabilities_of_who_played_them(tiny_policy, threads, play):
+def test_stale_trajectories_are_weighted_by_the_probabilities_of_who_played_them(tiny_policy, threads, play):
     played = play(tiny_policy, version=3)
     with torch.no_grad():
         tiny_policy.head.mix.bias += 0.5
     updater = Updater(tiny_policy, UpdateConfig(epochs=1, minibatches=1), threads)
     advantages = grpo_advantages(played.success.reshape(-1, 8).astype(np.float32)).reshape(-1)
     report = updater.update(played, advantages, version=4, rng=np.random.default_rng(0))
-    assert report.first_ratio_error > 0.1
+    assert report.first_ratio_error < 1e-5
+    assert report.behaviour_weight < 0.9
     assert report.rollout_gap == 0.0
 
 
