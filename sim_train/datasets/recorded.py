@@ -1,10 +1,10 @@
 """A recorded episode as a demonstration: what the policy saw, and what the arm was really told to do.
 
 Every chunk that the driver played is one row. Images take the path that they take on their way to a policy
-(`policy_api.images`). Actions are displacements of the commanded TCP, each from where the actions before it lead. Where
-the driver's setpoints ended at the chunk's last waypoint, the waypoints were the command: setpoints follow them through
-the limiter, up to a centimetre behind, as they will when a policy plays the same actions. Otherwise (a chunk that was
-cut short or refused) the setpoints at the contract's step times are all that the arm was told.
+(`policy_api.images`). Actions are displacements of the commanded TCP, each from where the actions before it lead. The
+command is the chunk's waypoints, as far as they fell due, if the driver's setpoints went for them: setpoints follow
+through the limiter, up to a centimetre behind, as they will when a policy plays the same actions. If they did not (the
+driver refused the chunk), the setpoints at the contract's step times are all that the arm was told.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MAX_SKEW_NS: Final = 100_000_000
 """Most by which a sample may be off the time of its observation, as on the robot."""
 MAX_GAP_NS: Final = 50_000_000
 """Longest silence of the driver within a chunk; it speaks at 200 Hz."""
-MAX_TILT_RAD: Final = 0.15
+MAX_TILT_RAD: Final = 0.1
 """Most by which the commanded tool may lean off the orientation that the action space fixes."""
-MAX_LAG_RAD: Final = 0.01
-"""Most by which a setpoint (gripper: metres times ten) may be off the last waypoint when the arm has settled."""
+MIN_FOLLOWED: Final = 0.1
+"""Share of the way to the last waypoint that fell due which the setpoints go at least, unless the chunk was refused."""
 _JITTER_NS: Final = 5_000_000  # clocks are compared once a message
 
 
@@ -106,10 +106,8 @@ def _end_of(log: EpisodeLog, index: int, spec: PolicySpec) -> int | None:
 def _actions(
     log: EpisodeLog, chunk: PlayedChunk, steps: int, until: int, spec: PolicySpec
 ) -> tuple[NDArray[np.float32], int]:
-    """(H, 4) actions that lead where the setpoints led, and how many of their numbers had to be cut."""
+    """(H, 4) actions that lead where the arm was told to go, and how many of their numbers had to be cut."""
     times = np.concatenate([[chunk.observation_ns], chunk.due_ns[:steps]])
-    if steps == spec.horizon:
-        times[-1] = max(until, int(times[-1]))  # the limiter lags; it catches up while the arm settles
     stamps = log.setpoints.stamp_ns
     inside = stamps[(stamps >= times[0]) & (stamps <= times[-1])]
     gap = int(np.diff(np.concatenate([times[:1], inside, times[-1:]])).max())
@@ -118,14 +116,13 @@ def _actions(
             f"the driver's setpoints are missing for {gap / 1e6:.0f} ms while a chunk was played"
         )
     commanded = log.setpoints.at(times)
-    lag = np.abs(commanded[-1] - chunk.waypoints[-1]) * np.array([1.0] * 6 + [10.0])
-    if steps == spec.horizon and lag.max() < MAX_LAG_RAD:
-        commanded[1:] = chunk.waypoints
+    if _followed(commanded[0], log.setpoints.at(np.array(until)), chunk.waypoints[steps - 1]):
+        commanded[1:] = chunk.waypoints[:steps]
     pose = tcp_pose(commanded[:, :6])
-    lean = np.arccos(np.clip((np.einsum("nij,ij->n", pose[:, :3, :3], R_BASE_TOOL_HOME) - 1) / 2, -1, 1))
+    lean = np.arccos(np.clip((np.einsum("nij,ij->n", pose[1:, :3, :3], R_BASE_TOOL_HOME) - 1) / 2, -1, 1))
     if lean.max() > MAX_TILT_RAD:
         raise UnusableEpisodeError(
-            f"the tool was tilted by {np.degrees(lean.max()):.0f} degrees; {ACTION_SPACE} always points it down"
+            f"the tool was tilted by {np.degrees(lean.max()):.0f} degrees; {ACTION_SPACE} keeps the orientation of home"
         )
     lower, upper = (np.array([getattr(f, end) for f in spec.action]) for end in ("lower", "upper"))
     slack = 1e-3 * (upper - lower)
@@ -140,6 +137,13 @@ def _actions(
     actions[steps:] = np.clip(0.0, lower, upper)  # was never executed, and has no weight
     actions[steps:, 3] = actions[steps - 1, 3]
     return actions.astype(np.float32), cut
+
+
+def _followed(start: NDArray[np.float64], end: NDArray[np.float64], waypoint: NDArray[np.float64]) -> bool:
+    """Whether setpoints (7,) went from `start` to `end` because of the waypoint; ten centimetres count as a radian."""
+    scale = np.array([1.0] * 6 + [10.0])
+    way, left = (float(np.linalg.norm((waypoint - q) * scale)) for q in (start, end))
+    return left <= (1 - MIN_FOLLOWED) * way + 1e-3
 
 
 def _state(log: EpisodeLog, chunk: PlayedChunk) -> NDArray[np.float32]:

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from made_episodes import TICK_NS, write
-from piper_description import tcp_pose
+from motion_control.action_space import TABLE_WORKSPACE, decode_ee_delta_position
+from piper_description import R_BASE_TOOL_HOME, tcp_pose
 
 from sim_train.datasets.episode_log import Motion, UnusableEpisodeError, read_facts, read_log
 from sim_train.datasets.recorded import spec_problem, to_demonstration
@@ -50,16 +51,30 @@ def test_its_actions_do_the_same_motion_in_the_simulator(log, done):
     env.close()
 
 
-def test_a_chunk_that_was_cut_short_ends_where_the_arm_was_told_to_be(log, done):
+def test_of_a_chunk_that_was_cut_short_only_what_fell_due_counts(log, done):
     cut_at = int(log.chunks[1].due_ns[1]) + 30_000_000  # in mid-step: two steps were executed
     stopped = dataclasses.replace(log, modes=[log.modes[0], (cut_at, "HOLD")])
     made = to_demonstration(stopped, done.spec)
     assert made.executed_steps.tolist() == [4, 2]
-    led_to = tcp(log.setpoints.at(np.array(log.chunks[1].observation_ns))) + made.actions[1, :2, :3].sum(0)
-    commanded = log.setpoints.at(log.chunks[1].due_ns[:2])
-    np.testing.assert_allclose(led_to, tcp(commanded[1]), atol=1e-6)
-    np.testing.assert_allclose(made.actions[1, :2, 3], commanded[:, 6], atol=1e-6)
+    np.testing.assert_allclose(made.actions[1, :2], done.chunks[1][:2], atol=2e-4)
     assert (made.actions[1, 2:, :3] == 0).all()
+    at_once = dataclasses.replace(log, modes=[log.modes[0], (int(log.chunks[1].due_ns[0]) - 50_000_000, "HOLD")])
+    assert to_demonstration(at_once, done.spec).executed_steps.tolist() == [4]
+
+
+def test_where_the_setpoints_went_elsewhere_they_are_the_command(log, done):
+    """As if the driver had refused the first chunk and something else had moved the arm up a little."""
+    first = log.chunks[0]
+    start = log.setpoints.at(np.array(first.observation_ns))
+    raised = decode_ee_delta_position(np.array([[0, 0, 0.02, 0.03]]), start, R_BASE_TOOL_HOME, TABLE_WORKSPACE)[0]
+    moved = log.setpoints.position.copy()
+    moved[log.setpoints.stamp_ns > first.due_ns[1] - TICK_NS] = raised
+    moved[(log.setpoints.stamp_ns > first.observation_ns) & (log.setpoints.stamp_ns < first.due_ns[1])] = start
+    alone = dataclasses.replace(with_setpoints(log, moved), chunks=[first])
+    made = to_demonstration(alone, done.spec)
+    led_to = tcp(start) + made.actions[0].cumsum(0, dtype=np.float64)[:, :3]
+    np.testing.assert_allclose(led_to, tcp(alone.setpoints.at(first.due_ns)), atol=1e-6)
+    np.testing.assert_allclose(made.actions[0, -1, 3], raised[6], atol=1e-6)
 
 
 def test_what_the_driver_refused_did_not_move_the_arm(log, done):
@@ -106,10 +121,10 @@ def test_silence_of_the_driver_is_refused(log, done):
 
 
 def test_a_tilted_tool_is_refused(log, done):
-    tilted = log.setpoints.position.copy()
-    tilted[:, 4] += 0.3
+    lean = np.array([0, 0, 0, 0, 0.3, 0, 0])
+    chunks = [dataclasses.replace(chunk, waypoints=chunk.waypoints + lean) for chunk in log.chunks]
     with pytest.raises(UnusableEpisodeError, match=r"tilted by 1[78] degrees"):
-        to_demonstration(with_setpoints(log, tilted), done.spec)
+        to_demonstration(dataclasses.replace(log, chunks=chunks), done.spec)
 
 
 def test_a_missing_or_damaged_frame_is_refused(log, done):
