@@ -50,5 +50,5 @@ def reinforcement_cell(shop: Workshop, cell: Cell) -> dict[str, Any]:
 def _point(shop: Workshop, cell: Cell, root: Path, stage: str, at: dict[str, float]) -> dict[str, Any]:
     wanted = cell.settings
     seen = read_manifest(root / stage)["record"]["validation"]["greedy"]
-    unseen = evaluation(shop, root, stage, wanted["episodes"], wanted["first_seed"], wanted["held_out"])
+    unseen = evaluation(shop, root, stage, wanted, **wanted["held_out"])
     return {**at, "seen": seen["success"], "held_out": unseen["success"], "held_out_ci95": unseen["success_ci95"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from sim_train.rollouts.environment import Environment, MakeEnvironment, Observations
+from benchmarks.rl.sb3_worker import serve
+from sim_train.rollouts.environment import MakeEnvironment
 
 Array = NDArray[Any]
 Encode = Callable[[Sequence[str]], Array]
@@ -54,7 +54,7 @@ class Worlds(VecEnv):
             ours, theirs = context.Pipe()
             seeds = (first_seed + worker, workers)
             process = context.Process(
-                target=_serve, args=(theirs, make_environment, envs_per_worker, seeds), daemon=True
+                target=serve, args=(theirs, make_environment, envs_per_worker, seeds), daemon=True
             )
             process.start()
             theirs.close()
@@ -162,51 +162,3 @@ class Worlds(VecEnv):
             return connection.recv()
         except EOFError as error:
             raise RuntimeError("a process of worlds has ended; its own error is printed above") from error
-
-
-def _serve(connection: Connection, make: MakeEnvironment, num_envs: int, seeds: tuple[int, int]) -> None:
-    """One process: its own worlds, and its own training seeds (first, distance)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    env: Environment = make(num_envs)
-    fresh = itertools.count(*seeds)
-    rows = list(range(num_envs))
-    connection.send((env.spec, env.max_chunks))
-    try:
-        while True:
-            kind, content = connection.recv()
-            if kind == "reset":
-                chosen = content or list(itertools.islice(fresh, num_envs))
-                connection.send(_plain(env.reset(chosen, rows)))
-                continue
-            chunks, renew = content
-            result = env.step(chunks, rows)
-            last = _plain(result.observations)
-            told = {"success": result.success, "done": result.done, "fault": result.fault, "seen": last, "last": last}
-            over = np.flatnonzero(result.done | result.fault)
-            if renew and len(over):
-                begun = _plain(env.reset(list(itertools.islice(fresh, len(over))), over.tolist()))
-                told["seen"] = _replaced(last, over, begun)
-            connection.send(told)
-    except (EOFError, ConnectionError):  # the learner is gone
-        return
-    finally:
-        env.close()
-
-
-def _plain(seen: Observations) -> dict[str, Any]:
-    images = {f"image_{name}": np.moveaxis(values, -1, 1) for name, values in seen.images.items()}
-    return {"state": seen.state, **images, "instructions": seen.instructions}
-
-
-def _replaced(old: dict[str, Any], rows: NDArray[np.int64], new: dict[str, Any]) -> dict[str, Any]:
-    """`old` with the given rows taken from `new`."""
-    result: dict[str, Any] = {}
-    for name, values in old.items():
-        if name == "instructions":
-            result[name] = list(values)
-            for row, text in zip(rows, new[name], strict=True):
-                result[name][row] = text
-        else:
-            result[name] = values.copy()
-            result[name][rows] = new[name]
-    return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,8 @@ def training_cell(shop: Workshop, cell: Cell) -> dict[str, Any]:
     started = sft_run(shop, wanted["seed"], wanted["settings"])
     figures = rl_run(shop, root, started / "sft", wanted["seed"], wanted["settings"], wanted["budget_min"])
     sft = read_manifest(started / "sft")["record"]
-    evaluations = {
-        stage: evaluation(shop, root, stage, wanted["episodes"], wanted["first_seed"]) for stage in wanted["evaluated"]
-    }
+    films = FILMED if len(wanted["evaluated"]) > 1 else 0
+    evaluations = {stage: evaluation(shop, root, stage, wanted, films) for stage in wanted["evaluated"]}
     return {
         **evaluations,
         **figures,
@@ -115,31 +114,31 @@ def figures(record: Mapping[str, Any], before: float) -> dict[str, Any]:
 
 
 def evaluation(
-    shop: Workshop, root: Path, stage: str, episodes: int, first_seed: int, more: Mapping[str, Any] | None = None
+    shop: Workshop,
+    root: Path,
+    stage: str,
+    wanted: Mapping[str, Any],
+    films: int = 0,
+    **more: Any,  # noqa: ANN401 - settings
 ) -> dict[str, Any]:
-    """Greedy success of a checkpoint in directory `root` on held-out seeds, some of them filmed.
+    """Greedy success of a checkpoint in directory `root` on held-out seeds.
 
     Args:
         shop: the workshop.
         root: of the run.
         stage: name of the checkpoint there.
-        episodes: how many.
-        first_seed: of the evaluation range.
+        wanted: `episodes` and `first_seed`, of the evaluation range.
+        films: seeds that are filmed, the first ones.
         more: further settings of `sim_train.evaluate`.
     """
-    output = root / "evaluation" / f"{stage}.json"
+    told = {"episodes": wanted["episodes"], "first_seed": wanted["first_seed"], **more}
+    output = root / "evaluation" / f"{stage}-{fingerprint(told)[:8]}.json"
     revision = read_manifest(root / stage)["weights_sha256"]
     if not output.is_file() or json.loads(output.read_text(encoding="utf-8"))["revision"] != revision:
-        films: Sequence[int] = range(first_seed, first_seed + FILMED)
-        told = {
-            "checkpoint": str(root / stage),
-            "output": str(output),
-            "episodes": episodes,
-            "first_seed": first_seed,
-            "video_seeds": list(films),
-            "video_dir": str(root / "videos" / stage),
-            **(more or {}),
-        }
+        if films:
+            seeds = list(range(wanted["first_seed"], wanted["first_seed"] + films))
+            told |= {"video_seeds": seeds, "video_dir": str(root / "videos" / stage)}
+        told |= {"checkpoint": str(root / stage), "output": str(output)}
         shop.command("sim_train.evaluate", told, root / "log.txt")
     found = json.loads(output.read_text(encoding="utf-8"))
     return {name: found[name] for name in _KEPT}
