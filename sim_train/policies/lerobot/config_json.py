@@ -117,7 +117,7 @@ def match_cameras(
     if unknown := sorted(table.keys() - set(features)):
         raise LeRobotError(
             f"config.json has no image feature {unknown[0]!r}; it has {features}. Say which feature each of the "
-            f"cameras {names} is (cameras, --camera FEATURE=CAMERA)"
+            f"cameras {names} is (cameras)"
         )
     return tuple((feature, table[feature]) for feature in features if feature in table)
 
@@ -140,7 +140,7 @@ def check_robot(plain: Mapping[str, Any], spec: PolicySpec) -> None:
         if shape != [size]:
             raise LeRobotError(
                 f"config.json: {which}.{name} has shape {shape}, the contract {size} numbers. Weights of another robot "
-                "can be a start for training (robot='contract', --new-robot)"
+                "can be a start for training (robot=contract)"
             )
 
 

@@ -100,7 +100,7 @@ def read_scalings(directory: Path, config: Mapping[str, Any], sizes: Mapping[str
         if not statistics and mode != "IDENTITY":
             raise LeRobotError(
                 f"{source} has no statistics of {feature!r}: a base model without a robot. Take its weights for the "
-                "contract's robot (robot='contract', --new-robot) and train it"
+                "contract's robot (robot=contract) and train it"
             )
         try:
             scalings[feature] = Scaling.of(mode, statistics, sizes[feature], epsilon)

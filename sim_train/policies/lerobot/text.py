@@ -56,7 +56,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     if not file.is_file():
         raise LeRobotError(
             f"{file} does not exist; get tokenizer.json of the language model (google/paligemma-3b-pt-224 for pi0, "
-            "HuggingFaceTB/SmolVLM2-500M-Video-Instruct for SmolVLA) and name it or its directory (--tokenizer)"
+            "HuggingFaceTB/SmolVLM2-500M-Video-Instruct for SmolVLA) and name it or its directory (tokenizer)"
         )
     return parse_tokenizer(file.read_text(encoding="utf-8"))
 

@@ -85,7 +85,7 @@ def test_refuses_another_robot():
     plain = config_json("pi0")
     check_robot(plain, SPEC)
     plain["output_features"]["action"]["shape"] = [6]
-    with pytest.raises(LeRobotError, match=r"output_features.action has shape \[6\], the contract 4.*--new-robot"):
+    with pytest.raises(LeRobotError, match=r"output_features.action has shape \[6\], the contract 4.*robot=contract"):
         check_robot(plain, SPEC)
     with pytest.raises(LeRobotError, match="output_features must map"):
         check_robot(plain | {"output_features": ["action"]}, SPEC)

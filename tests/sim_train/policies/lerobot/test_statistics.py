@@ -81,7 +81,7 @@ def test_reads_statistics_of_processors_and_of_older_versions(tmp_path):
 def test_says_when_there_are_none(tmp_path):
     directory = write_policy(tmp_path / "p", "pi0")
     older(directory, {"unnormalize_outputs.buffer_action.mean": torch.full((4,), torch.inf)})
-    with pytest.raises(LeRobotError, match=r"no statistics of 'action'.*--new-robot"):
+    with pytest.raises(LeRobotError, match=r"no statistics of 'action'.*robot=contract"):
         read_scalings(directory, config_json("pi0"), SIZES)
     directory = write_policy(tmp_path / "q", "pi0")
     content = json.loads((directory / "policy_preprocessor.json").read_text())
