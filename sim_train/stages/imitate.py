@@ -34,7 +34,7 @@ from sim_train.stages.validate import SuccessRate, episodes_each, validate
 
 _LOG_EVERY = 20
 _QUICK = 64  # validation episodes while success is too low to stop
-_FINEST = 0.2  # of `check_every`: steps between validations when success is nearly enough
+_FINEST = 0.12  # of `check_every`: steps between validations when success is nearly enough
 
 
 class Imitation:
@@ -139,7 +139,7 @@ def steps_to_check(rate: float, config: SftConfig) -> int:
     Success may rise by tens of points within `check_every` steps, and what is learned beyond `enough` is learned better
     by reinforcement.
     """
-    return max(1, round(config.check_every * max(1 - rate / config.enough, _FINEST)))
+    return max(1, round(config.check_every * max((1 - min(rate / config.enough, 1)) ** 2, _FINEST)))
 
 
 def _note(report: SftReport) -> str:
@@ -178,11 +178,11 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
                 metrics.write({"step": learner.step, **dataclasses.asdict(report)})
             if learner.step >= learner.next_check:
                 success = validate(run.pool, shared.call("plain"), 0, min(_QUICK, episodes), tasks=tasks)
-                if success.rate >= config.enough and episodes > _QUICK:
+                if success.least >= config.enough and episodes > _QUICK:
                     success = validate(run.pool, learner.policy, 0, episodes, tasks=tasks)
                 stage.say(f"step {learner.step}, {note}, greedy {success}")
-                enough = success.rate >= config.enough
-                learner.next_check = learner.step + steps_to_check(success.rate, config)
+                enough = success.least >= config.enough
+                learner.next_check = learner.step + steps_to_check(success.least, config)
             if not enough:
                 saver.maybe(lambda: shared.call("state", run.fingerprint("sft")))
         seconds = time.monotonic() - started

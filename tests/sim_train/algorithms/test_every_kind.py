@@ -23,7 +23,15 @@ from sim_train.stages.learner import Reinforcement
 from sim_train.stages.learner_state import learner_state, restore_learner
 from sim_train.stages.run import Run
 
-PREFIX = {"d_model": 24, "layers": 1, "heads": 2, "mlp": 32, "channels": [4, 8, 8], "visual_tokens": 1, "text_tokens": 4}
+PREFIX = {
+    "d_model": 24,
+    "layers": 1,
+    "heads": 2,
+    "mlp": 32,
+    "channels": [4, 8, 8],
+    "visual_tokens": 1,
+    "text_tokens": 4,
+}
 FLOW = {"prefix": PREFIX, "expert_width": 16, "expert_mlp": 32}
 STEMS = {"channels": [4, 8, 8], "text_tokens": 4}
 CHOICES = {
@@ -55,7 +63,7 @@ class Pool:
 def start(tmp_path, threads, monkeypatch):
     """Makes a run of a named kind, and imitates for some steps."""
 
-    def make(name, steps, margin=0.02, **update):
+    def make(name, steps, algorithm="grpo", **update):
         kind, sizes = CHOICES[name]
         camera = dataclasses.replace(TOY_SPEC.cameras[0], input_size=28)  # a whole number of OpenVLA's patches
         spec = dataclasses.replace(TOY_SPEC, cameras=(camera,)) if kind == "openvla" else TOY_SPEC
@@ -66,18 +74,19 @@ def start(tmp_path, threads, monkeypatch):
             "policy": {"kind": kind, "sizes": sizes},
             "sft": {"steps": 60, "batch": 16, "learning_rate": 4e-3},
             "rl": {
+                "algorithm": algorithm,
                 "sampling": {"groups": 8, "group_size": 8},
                 "update": {"learning_rate": 4e-3, "minibatches": 2, "warmup_steps": 0, **update},
                 "min_start": 0.0,
                 "validation_episodes": 8,
             },
         }
-        run = Run(from_plain(plain), Pool(spec, margin), threads, Console(file=io.StringIO()))
+        run = Run(from_plain(plain), Pool(spec), threads, Console(file=io.StringIO()))
         env = ToyEnv(4, spec=spec)
         shown, _ = play_episodes(env, ExpertPlayer(env, np.zeros(4)), [Job(i, i, 1) for i in range(8)], 0)
-        imitation = Imitation(run, shown)
+        imitation = Imitation(threads, run.config, shown)
         reports = [imitation.advance() for _ in range(steps)]
-        return run, imitation.policy, [report.imitation_loss for report in reports]
+        return run, imitation.plain(), [report.imitation_loss for report in reports]
 
     return make
 
@@ -110,12 +119,22 @@ def test_before_a_step_ratios_are_one_and_equal_rewards_change_nothing(start, na
 
 @EVERY
 def test_grpo_raises_success(start, name):
-    run, policy, _ = start(name, 6)
+    steps, rate, updates = (30, 2e-3, 18) if name == "openvla" else (6, 4e-3, 14 if name == "flow_noise" else 10)
+    run, policy, _ = start(name, steps, learning_rate=rate)  # OpenVLA has to find out that words matter
     learner = Reinforcement(run, policy)
-    rates = [learner.advance()["success"] for _ in range(12)]
-    print(name, rates)
-    assert 0.02 < rates[0] < 0.75
-    assert max(rates[-3:]) > rates[0] + 0.2
+    rates = [learner.advance()["success"] for _ in range(updates)]
+    assert 0.02 < rates[0] < 0.75, rates
+    assert max(rates[-3:]) > rates[0] + 0.2, rates
+
+
+@EVERY
+def test_ppo_reads_its_trunk(start, name):
+    run, policy, _ = start(name, 2, algorithm="ppo")
+    learner = Reinforcement(run, policy)
+    record = learner.advance()
+    assert record["first_ratio_error"] < 1e-3
+    assert record["value_mean"] == 0.0
+    assert learner.updater.values(learner._play(2)).std() > 0
 
 
 @EVERY
