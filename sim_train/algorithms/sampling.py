@@ -78,6 +78,23 @@ def acceptance(success_rate: float, size: int) -> float:
     return 1.0 - success_rate**size - (1.0 - success_rate) ** size
 
 
+def first_wave(config: SamplingConfig, carried: Trajectories | None, version: int, expected_acceptance: float) -> int:
+    """Groups that `draw` will ask for first, with these arguments; 0 if enough are carried."""
+    return _wave(config, _carried_groups(config, carried, version), 0, expected_acceptance)
+
+
+def _carried_groups(config: SamplingConfig, carried: Trajectories | None, version: int) -> int:
+    if carried is None:
+        return 0
+    return int((version - carried.version <= config.max_staleness).sum()) // config.group_size
+
+
+def _wave(config: SamplingConfig, have: int, played: int, expected_acceptance: float) -> int:
+    """Groups to play next when `have` mixed ones are there and `played` were played."""
+    wanted = math.ceil(max(config.groups - have, 0) / max(expected_acceptance, 1.0 / config.oversample))
+    return min(wanted, math.ceil(config.groups * config.oversample) - played)
+
+
 def draw(
     play: Callable[[int], Trajectories],
     config: SamplingConfig,
@@ -102,13 +119,11 @@ def draw(
         recent = np.flatnonzero(version - carried.version <= config.max_staleness)
         if len(recent):
             kept.append(carried.select(recent))
-    have = carried_groups = sum(len(part) // size for part in kept)
-    cap = math.ceil(config.groups * config.oversample)
+    have = carried_groups = _carried_groups(config, carried, version)
     played = mixed_count = failed = succeeded = 0
     outcomes: list[Trajectories] = []
-    while have < config.groups and played < cap:
-        wanted = math.ceil((config.groups - have) / max(expected_acceptance, 1.0 / config.oversample))
-        wave = play(min(wanted, cap - played))
+    while (wanted := _wave(config, have, played, expected_acceptance)) > 0:
+        wave = play(wanted)
         success, mixed = mixed_groups(wave, size)
         played += len(success)
         failed += int((success.sum(axis=1) == 0).sum())

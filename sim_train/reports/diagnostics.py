@@ -107,6 +107,16 @@ RL_PANELS = (
         update_s="update",
         validation_s="validation",
     ),
+    _panel(
+        "Where the rollout workers' time goes",
+        "Seconds of all of them together, for the episodes of an update.",
+        "stacked",
+        environment_s="environment",
+        render_s="pictures",
+        inference_s="inference",
+        idle_s="idle",
+    ),
+    _panel("Cores busy", "Share of this machine's processor time that trainer and workers use.", cores_busy="share"),
     _panel("Episodes a second", "While rollouts run.", episodes_per_s="episodes/s"),
 )
 SFT_PANELS = (

@@ -9,6 +9,7 @@ from typing import Protocol
 from typing_extensions import Self
 
 from sim_train.policies.kinds import StoredPolicy
+from sim_train.rollouts.ahead import AheadEngine
 from sim_train.rollouts.calls import PlayReport, WorkerFailureError
 from sim_train.rollouts.config import RolloutConfig
 from sim_train.rollouts.environment import MakeEnvironment
@@ -50,7 +51,7 @@ class RolloutEngine(Protocol):
 
 
 def make_engine(config: RolloutConfig, make_environment: MakeEnvironment) -> RolloutEngine:
-    """The engine of a configuration, with its workers.
+    """The engine of a configuration, with its workers; an `AheadEngine` if rollouts are asynchronous.
 
     Args:
         config: where and how.
@@ -59,16 +60,23 @@ def make_engine(config: RolloutConfig, make_environment: MakeEnvironment) -> Rol
     Raises:
         WorkerFailureError: Ray is not installed, or the cluster cannot be reached or has no room.
     """
-    if config.engine == "local":
-        return WorkerPool(
-            make_environment,
-            config.processes,
-            config.envs_per_worker,
-            config.timeout_s,
-            config.inference_workers if config.inference == "shared" else 0,
-            config.inference_device,
-            config.inference_rows,
-        )
+    engine = _local(config, make_environment) if config.engine == "local" else _ray(config, make_environment)
+    return AheadEngine(engine) if config.asynchronous else engine
+
+
+def _local(config: RolloutConfig, make_environment: MakeEnvironment) -> RolloutEngine:
+    return WorkerPool(
+        make_environment,
+        config.processes,
+        config.envs_per_worker,
+        config.timeout_s,
+        config.inference_workers if config.inference == "shared" else 0,
+        config.inference_device,
+        config.inference_rows,
+    )
+
+
+def _ray(config: RolloutConfig, make_environment: MakeEnvironment) -> RolloutEngine:
     try:
         from sim_train.rollouts.ray_engine import RayEngine
     except ModuleNotFoundError as error:

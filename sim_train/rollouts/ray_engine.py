@@ -68,6 +68,7 @@ class RayEngine:
         self._weights: list[ray.ObjectRef] = []
         self._number = 0
         self._remote: Remote | None = None
+        self._loads: list[ray.ObjectRef] = []  # done when the inference actors are there and have the weights
         self._stillborn = 0  # workers in a row that ended before they were there
         self._mine = connect(config.ray)
         try:
@@ -94,8 +95,7 @@ class RayEngine:
         self._weights = [ray.put(weights_of(policy, version))]  # one copy a node, shared by its workers
         if self._inference:
             self._remote = Remote(self._number, version, policy.draw_size)
-            for actor in self._inference:
-                actor.load.remote(self._weights[0], self._number)
+            self._loads = [actor.load.remote(self._weights[0], self._number) for actor in self._inference]
 
     def play(
         self, jobs: Sequence[Job], task: Task, seed: int, on_progress: Callable[[int], None] = lambda finished: None
@@ -113,11 +113,12 @@ class RayEngine:
                 if worker.node and worker.share is None and waiting:
                     self._give(i, waiting.popleft(), call)
             listened_s = self._listen(call, waiting)
-            alone_s = 0.0 if any(worker.node for worker in self._workers) else alone_s + listened_s
+            going = any(worker.node for worker in self._workers) and self._inference_is_there()
+            alone_s = 0.0 if going else alone_s + listened_s
             if alone_s > STARTUP_S:
                 raise WorkerFailureError(
-                    f"no rollout worker could be started for {alone_s:.0f} s: the cluster has no room left. Look at "
-                    "`ray status`, and add nodes or ask for fewer rollout.workers"
+                    f"rollout or inference workers could not be started for {alone_s:.0f} s: the cluster may have no "
+                    "room. Look at `ray status`, and add nodes or ask for fewer rollout.workers"
                 )
         return call.result()
 
@@ -143,6 +144,11 @@ class RayEngine:
     def _disconnect(self) -> None:
         if self._mine:
             ray.shutdown()
+
+    def _inference_is_there(self) -> bool:
+        return not self._loads or len(ray.wait(self._loads, num_returns=len(self._loads), timeout=0)[0]) == len(
+            self._loads
+        )
 
     def _give(self, index: int, share: Share, call: Call) -> None:
         worker = self._workers[index]
@@ -173,7 +179,7 @@ class RayEngine:
                 except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
                     self._fallen(i, call, waiting, f"was lost ({error})")
                 worker.heard_s = time.monotonic()
-            elif worker.share is not None:
+            elif worker.share is not None and self._inference_is_there():
                 worker.silent_s += listened_s
                 if worker.silent_s > self._pace.allowed_s(worker.share.falls):
                     self._fallen(i, call, waiting, f"gave no sign of life for {worker.silent_s:.1f} s")
@@ -234,4 +240,4 @@ class RayEngine:
             if actor is lost:
                 ray.kill(actor)
                 self._inference[i] = self._start_inference()
-                self._inference[i].load.remote(self._weights[0], self._number)
+                self._loads[i] = self._inference[i].load.remote(self._weights[0], self._number)

@@ -11,12 +11,15 @@ import numpy as np
 
 from sim_train.algorithms.advantages import group_advantages
 from sim_train.algorithms.ppo import PpoUpdater
-from sim_train.algorithms.sampling import Sample, acceptance, draw, draw_all
+from sim_train.algorithms.sampling import Sample, acceptance, draw, draw_all, first_wave
 from sim_train.algorithms.updater import UpdateReport
 from sim_train.policies.kinds import StoredPolicy
+from sim_train.rollouts.ahead import AheadEngine, check_staleness
+from sim_train.rollouts.episodes import Job
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.rollouts.worker import PolicyTask
 from sim_train.stages.learning import Learning
+from sim_train.stages.ledger import Ledger
 from sim_train.stages.lessons import Lessons
 from sim_train.stages.run import Run
 from sim_train.stages.seeds import TrainingSeeds
@@ -57,7 +60,9 @@ class Reinforcement:
             run.config.curriculum,
             self.config.sampling.group_size,
         )
-        self._faults = self._restarts = 0
+        self.ledger = Ledger()
+        self.promised: tuple[int, dict[str, Any]] | None = None
+        """Seeds used and state of the lessons before what is being played ahead; a resumed run plays that again."""
         self.carried: Trajectories | None = None
         self.best: tuple[float, int] = (-1.0, 0)
         self.best_result = SuccessRate(0, 1)
@@ -74,15 +79,35 @@ class Reinforcement:
         return plain
 
     def _play(self, groups: int) -> Trajectories:
-        size = self.config.sampling.group_size
-        jobs = self.lessons.jobs(self.episodes // size, self.seeds.take(groups))
-        task = PolicyTask(self.config.update.temperature)
-        played, report = self.run.pool.play(jobs, task, seed=self.seeds.used)
-        self._faults += report.faults
-        self._restarts += report.restarts
+        pool = self.run.pool
+        if isinstance(pool, AheadEngine) and pool.pending:
+            played, report = pool.collect()
+            self.promised = None
+        else:
+            played, report = pool.play(self._jobs(groups), self._task, seed=self.seeds.used)
+        self.ledger.book(report)
         self.lessons.saw(played)
         self.episodes += len(played)
         return played
+
+    @property
+    def _task(self) -> PolicyTask:
+        return PolicyTask(self.config.update.temperature)
+
+    def _jobs(self, groups: int) -> list[Job]:
+        return self.lessons.jobs(self.episodes // self.config.sampling.group_size, self.seeds.take(groups))
+
+    def _play_ahead(self) -> None:
+        """Let the first groups of the next update be played with the present weights, if rollouts are asynchronous."""
+        pool, sampling = self.run.pool, self.config.sampling
+        if not isinstance(pool, AheadEngine) or pool.pending:
+            return
+        groups = sampling.groups
+        if not isinstance(self.updater, PpoUpdater):
+            groups = first_wave(sampling, self.carried, self.version + 1, self.acceptance)
+        if groups:
+            self.promised = (self.seeds.used, self.lessons.state())
+            pool.play_ahead(self._jobs(groups), self._task, seed=self.seeds.used)
 
     def advance(self) -> dict[str, Any]:
         """One update: sample, learn; returns what happened.
@@ -91,7 +116,7 @@ class Reinforcement:
             StartRateError: at the first update, sampled success is too low to learn from.
         """
         started = time.monotonic()
-        self._faults = self._restarts = 0
+        self.ledger.open()
         self.run.pool.set_policy(self.policy, self.version)
         if isinstance(self.updater, PpoUpdater):
             sample = draw_all(self._play, self.config.sampling)
@@ -109,7 +134,9 @@ class Reinforcement:
         if sample.groups:
             rate = sample.mixed / sample.groups
             self.acceptance = 0.7 * self.acceptance + 0.3 * rate
+        self._play_ahead()
         if sample.trajectories is not None:
+            check_staleness(sample.trajectories, self.version)
             report = self._learn(sample.trajectories)
             record |= {name: _finite(value) for name, value in dataclasses.asdict(report).items()}
             record["staleness"] = float((self.version - sample.trajectories.version).mean())
@@ -123,6 +150,7 @@ class Reinforcement:
             **record,
             "rollout_s": sampled - started,
             "update_s": now - sampled,
+            **self.ledger.close(),
         }
 
     def _learn(self, played: Trajectories) -> UpdateReport:
@@ -134,7 +162,7 @@ class Reinforcement:
         return updated
 
     def _describe(self, sample: Sample) -> dict[str, Any]:
-        plain: dict[str, Any] = {"faults": self._faults, "restarts": self._restarts}
+        plain: dict[str, Any] = {}
         for name in (f.name for f in dataclasses.fields(sample)):
             value = getattr(sample, name)
             if isinstance(value, (int, float)):

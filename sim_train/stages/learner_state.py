@@ -12,7 +12,8 @@ from sim_train.typed import build
 
 
 def learner_state(learner: Reinforcement) -> StageState:
-    """Everything to go on from here."""
+    """Everything to go on from here. Episodes that are being played ahead are played again by who goes on."""
+    seeds_used, lessons = learner.promised or (learner.seeds.used, learner.lessons.state())
     values = {
         "fingerprint": learner.run.fingerprint("rl"),
         "start": learner.learning.mine.revision,
@@ -20,13 +21,13 @@ def learner_state(learner: Reinforcement) -> StageState:
         "episodes": learner.episodes,
         "seconds": learner.seconds,
         "acceptance": learner.acceptance,
-        "seeds_used": learner.seeds.used,
+        "seeds_used": seeds_used,
         "rng": learner.rng.bit_generator.state,
         "best": list(learner.best),
         "best_result": dataclasses.asdict(learner.best_result),
         "validated": learner.validated,
         "stale": learner.stale,
-        "lessons": learner.lessons.state(),
+        "lessons": lessons,
         **learner.learning.mine.counters,
     }
     arrays = {**learner.learning.call("arrays"), **learner.best_arrays}

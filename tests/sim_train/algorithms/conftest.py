@@ -31,11 +31,14 @@ class PoolInHere:
     def set_policy(self, policy, version):
         self.policy, self.version = policy, version
 
-    def play(self, jobs, task, seed):
+    def play(self, jobs, task, seed, on_progress=None):
         self.seeds += [job.seed for job in jobs]
         player = PolicyPlayer(self.policy, task.temperature)
         played, faults = play_episodes(ToyEnv(16, margin=self.margin), player, jobs, self.version, seed)
         return played, PlayReport(0.0, faults, 0)
+
+    def close(self):
+        pass
 
 
 @pytest.fixture(scope="session")

@@ -128,13 +128,13 @@ def test_places_are_given_back_and_asked_for(cluster):
 def test_a_worker_that_hangs_is_replaced_and_faults_are_played_again(cluster, tmp_path):
     make = functools.partial(HangingOnceEnv, marker=str(tmp_path / "hung"), after=3, fault_every=4)
     with make_engine(settings(1, timeout_s=6.0), make) as engine:
-        played, report = engine.play(JOBS, EXPERT, seed=0)
-        clean, _ = play_episodes(ToyEnv(4), ExpertPlayer(ToyEnv(4), np.array(EXPERT.noise)), JOBS, 0)
+        played, report = engine.play(MANY, EXPERT, seed=0)
+        clean, _ = play_episodes(ToyEnv(4), ExpertPlayer(ToyEnv(4), np.array(EXPERT.noise)), MANY, 0)
     assert report.restarts == 1
     assert report.faults > 0
     assert played.group.tolist() == clean.group.tolist()
     assert played.success.tolist() == clean.success.tolist()
-    assert report.seconds < 30
+    assert report.seconds < 90
 
 
 @pytest.mark.slow
