@@ -74,8 +74,9 @@ class LeRobotPolicy(FlowPolicy):
             scalings = {STATE: _range_of(spec.state), ACTION: _range_of(spec.action)}
         _check_units(spec, scalings)
         for name, of in (("state", STATE), ("action", ACTION)):
-            self.register_buffer(f"{name}_shift", scalings[of].shift.clone())
-            self.register_buffer(f"{name}_scale", scalings[of].scale.clone())
+            shift, scale = scalings[of].shift, scalings[of].scale
+            self.register_buffer(f"{name}_shift", torch.zeros(len(shift)).copy_(shift))  # on the default device
+            self.register_buffer(f"{name}_scale", torch.ones(len(scale)).copy_(scale))
         self.register_buffer("state_known", torch.tensor(known))
 
     @property
@@ -206,7 +207,8 @@ def _check_fit(spec: PolicySpec, config: LeRobotConfig) -> None:
 
 
 def _range_of(fields: Sequence[FieldSpec]) -> Scaling:
-    lower, upper = (torch.tensor([getattr(field, end) for field in fields]) for end in ("lower", "upper"))
+    ends = np.array([(field.lower, field.upper) for field in fields], dtype=np.float32)
+    lower, upper = torch.from_numpy(ends).unbind(1)
     return Scaling((lower + upper) / 2, (upper - lower) / 2)
 
 
