@@ -12,7 +12,7 @@ export AMENT_PREFIX_PATH ?= $(CURDIR)/.venv
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow bench-worlds bench-rl lint format lock clean
+.PHONY: help setup demo test test-slow bench-worlds bench-rl bench-rl-gpu lint format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ bench-worlds: setup ## measure what worlds cost and how true they are; writes be
 
 bench-rl: setup ## measure what reinforcement learning reaches (CELLS=pattern BUDGET_MIN=minutes ARGS=--list)
 	@$(PYTHON_BIN) -m benchmarks.rl $(if $(CELLS),--cells '$(CELLS)') $(if $(BUDGET_MIN),--budget-min $(BUDGET_MIN)) $(ARGS)
+
+bench-rl-gpu: setup ## measure the small policy on a GPU: seconds by phase, MFU, memory; writes benchmarks/results
+	@$(PYTHON_BIN) -m benchmarks.rl_gpu
 
 lint: setup ## check style, types and who may import whom
 	@.venv/bin/ruff check .
