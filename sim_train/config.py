@@ -55,7 +55,8 @@ class SftConfig:
     check_every: int = 25
     """Steps between greedy validations while nothing succeeds; fewer the nearer success is to `enough`."""
     enough: float = 0.35
-    """Greedy validation success at which imitation has done its part: RL needs a start, and does the rest better."""
+    """Greedy validation success (of several tasks, that of the worst) at which imitation has done its part: RL needs a
+    start, and does the rest better."""
     batch: int = 64
     """Observations a step."""
     learning_rate: float = 1.5e-3

@@ -44,7 +44,7 @@ def pairs(run: TrainingRun, page: Path) -> list[Pair]:
     filmed = {stage: _filmed(run.evaluations, stage) for stage in ("sft", "rl")}
     seeds = sorted(
         filmed["sft"].keys() & filmed["rl"].keys(),
-        key=lambda seed: (filmed["sft"][seed][1], not filmed["rl"][seed][1], int(seed)),
+        key=lambda seed: (filmed["sft"][seed][1], not filmed["rl"][seed][1], seed),
     )
     return [Pair(s, *(_video(*filmed[stage][s], page) for stage in ("sft", "rl"))) for s in seeds[:MAX_PAIRS]]
 
@@ -55,7 +55,8 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def _filmed(evaluations: list[Evaluation], stage: str) -> dict[str, tuple[Path, bool]]:
-    """By seed, the video and whether the episode succeeded, as far as the file is there."""
+    """By seed (of several tasks "pick_cube-1000003"), the video and whether the episode succeeded, as far as the file is
+    there."""
     found = {}
     for evaluation in evaluations:
         if evaluation.stage == stage:

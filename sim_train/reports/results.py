@@ -63,12 +63,11 @@ def success_of(run: TrainingRun) -> list[Success]:
     for stage in STAGES:
         for evaluation in run.evaluations:
             if evaluation.stage == stage:
-                result = evaluation.result
-                found.append(_success(run, result["task"], stage, HELD_OUT, result))
+                found += _successes(run, evaluation.result["task"], stage, HELD_OUT, evaluation.result)
         validation = run.records.get(stage, {}).get("validation", {})
         for name, measured in (("greedy", VALIDATION), ("sampled", SAMPLED_VALIDATION)):
             if name in validation:
-                found.append(_success(run, run.task, stage, measured, validation[name]))
+                found += _successes(run, run.task, stage, measured, validation[name])
     if "rl" not in run.records:
         greedy = [r for r in run.rl if r.get("greedy_success") is not None]
         if greedy:
@@ -118,6 +117,12 @@ def kinds_of(runs: Sequence[TrainingRun]) -> list[Kind]:
 def median_and_range(values: Sequence[float]) -> tuple[float, float, float] | None:
     """Median, least, greatest; None without a value."""
     return (statistics.median(values), min(values), max(values)) if values else None
+
+
+def _successes(run: TrainingRun, task: str, stage: str, measured: str, plain: dict[str, Any]) -> list[Success]:
+    """Success as a record has it, and that of each of its tasks."""
+    each = [_success(run, name, stage, measured, part) for name, part in plain.get("tasks", {}).items()]
+    return [_success(run, task, stage, measured, plain), *each]
 
 
 def _success(run: TrainingRun, task: str, stage: str, measured: str, plain: dict[str, Any]) -> Success:

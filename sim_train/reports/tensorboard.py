@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sim_train.reports.runs import TrainingRun
+from sim_train.reports.runs import TrainingRun, flat
 
 FOLDER = "tensorboard"
 
@@ -16,10 +16,12 @@ class TensorBoardMissingError(RuntimeError):
 
 
 def scalars(run: TrainingRun) -> Iterator[tuple[str, float, int]]:
-    """Name, value, step of every number in the run's metrics; an interval becomes two numbers."""
+    """Name, value, step of every number in the run's metrics; an interval becomes two numbers, and what is told of each
+    task has the task's name in front, as in "rl/tasks/pick_cube/success"."""
     for stage, records, step in (("sft", run.sft, "step"), ("rl", run.rl, "update")):
         for record in records:
-            for name, value in record.items():
+            for dotted, value in flat(record).items():
+                name = dotted.replace(".", "/")
                 if isinstance(value, (int, float)) and name != step:
                     yield f"{stage}/{name}", float(value), record[step]
                 elif isinstance(value, list):

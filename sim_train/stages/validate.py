@@ -29,6 +29,11 @@ class SuccessRate:
         """Share of successes."""
         return self.successes / self.episodes
 
+    @property
+    def least(self) -> float:
+        """Rate of the task that does worst."""
+        return min((task.rate for task in self.tasks.values()), default=self.rate)
+
     def to_plain(self) -> dict[str, Any]:
         """For a record: rate, 95 % interval, episodes; with several tasks the same of each."""
         low, high = wilson_interval(self.successes, self.episodes)

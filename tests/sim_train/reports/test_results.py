@@ -1,6 +1,7 @@
 """Success in figures."""
 
 import pytest
+from made_runs import rate
 
 from sim_train.reports.results import (
     HELD_OUT,
@@ -26,6 +27,25 @@ def test_success_of_a_finished_run(tmp_path, make_run, evaluate_run):
         ("rl", VALIDATION, 0.95, 200),
         ("rl", f"{SAMPLED}, update 4", 0.48, 40),
     ]
+
+
+def test_success_of_every_task_of_a_policy(tmp_path, make_run, evaluate_run):
+    root = make_run(tmp_path / "train")
+    evaluate_run(root)
+    run = read_run(root)
+    each = {"pick_cube": rate(90, 100, 0.83, 0.94), "click_bell": rate(60, 100, 0.5, 0.69)}
+    run.records["rl"]["validation"]["greedy"]["tasks"] = each
+    for evaluation in run.evaluations:
+        evaluation.result.update({"task": "pick_cube+click_bell", "tasks": each})
+    found = success_of(run)
+    rows = [(s.task, s.rate, s.interval, s.episodes) for s in found if (s.stage, s.measured) == ("rl", HELD_OUT)]
+    assert rows == [
+        ("pick_cube+click_bell", 0.9, pytest.approx((0.85, 0.95)), 200),
+        ("pick_cube", 0.9, (0.83, 0.94), 100),
+        ("click_bell", 0.6, (0.5, 0.69), 100),
+    ]
+    assert [s.task for s in found if (s.stage, s.measured) == ("rl", VALIDATION)][1:] == ["pick_cube", "click_bell"]
+    assert {(gap.stage, gap.task) for gap in gaps(found)} >= {("rl", "pick_cube"), ("rl", "click_bell")}
 
 
 def test_success_of_a_run_that_goes_on_is_its_latest(tmp_path, make_run):

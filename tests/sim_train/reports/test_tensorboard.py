@@ -17,6 +17,14 @@ def test_every_number_with_its_step(tmp_path, make_run):
     assert not any(name == "rl/update" for name, _, _ in found)
 
 
+def test_figures_of_tasks_are_numbers_of_their_own(tmp_path, make_run):
+    run = read_run(make_run(tmp_path / "train"))
+    run.rl[-1]["tasks"] = {"pick_cube": {"success": 0.25, "success_ci95": [0.2, 0.3]}}
+    found = list(scalars(run))
+    assert ("rl/tasks/pick_cube/success", 0.25, 4) in found
+    assert ("rl/tasks/pick_cube/success_ci95_high", 0.3, 4) in found
+
+
 def test_a_missing_package_is_named(tmp_path, make_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
