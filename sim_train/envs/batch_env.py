@@ -5,6 +5,7 @@ The arm of every world is moved by `motion_control`, by the functions that the d
 once and the physics of a whole chunk then runs in one go.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -98,6 +99,8 @@ class BatchEnv:
         self._episodes: list[Episode | None] = [None] * num_envs
         self._chunks = np.zeros(num_envs, dtype=np.int64)
         self._played_ticks = np.zeros(num_envs, dtype=np.int64)
+        self.render_s = 0.0
+        """Seconds spent on making what the policy sees, JPEG included."""
 
     def reset(self, seeds: Sequence[int], indices: Sequence[int] | None = None) -> Observations:
         """Start new episodes with the layouts of `seeds`, arms at home."""
@@ -217,7 +220,9 @@ class BatchEnv:
         return result
 
     def _observe(self, rows: NDArray[np.int64]) -> Observations:
+        began = time.perf_counter()
         images = {c.name: np.stack([self._network_input(int(row), c) for row in rows]) for c in self._cameras}
+        self.render_s += time.perf_counter() - began
         states = self._engine.now(rows)
         measured = states.joints.copy()
         for i, row in enumerate(rows):

@@ -66,6 +66,11 @@ class MultiTaskEnv:
             [(rows, env.reset([seeds[i] for i in rows], mine)) for env, rows, mine in self._shares(indices)],
         )
 
+    @property
+    def render_s(self) -> float:
+        """Seconds spent on making what the policy sees, JPEG included."""
+        return sum(env.render_s for env in self._envs.values())
+
     def step(self, actions: NDArray[np.float32], indices: Sequence[int]) -> StepResult:
         """Execute one chunk in each world: `actions` (n, H, 4 * arms) in the contract's units."""
         parts = [(rows, env.step(actions[rows], mine)) for env, rows, mine in self._shares(indices)]
