@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from sim_train.typed import ConfigError, did_you_mean
 
@@ -39,7 +39,7 @@ def prepared(arguments: Sequence[str], known: Mapping[str, Any]) -> list[str]:
             continue
         try:
             override = OverridesParser.create().parse_override(argument)
-        except OverrideParseException as error:
+        except HydraException as error:
             raise ConfigError(f"{argument!r} is no setting; write it like rl.max_updates=100 ({error})") from error
         key = override.key_or_group
         if key.startswith("hydra") or override.is_delete():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from sim_train.scale.shards import place, whole
 
 _COSTS_BETWEEN_SAVES = 20
 _ARRAYS, _STATE = "arrays-{}.safetensors", "state.json"
+
+
+class ResumeError(ValueError):
+    """A state that cannot be used; the text says what to remove."""
 
 
 class HasWeights(Protocol):
@@ -89,7 +94,7 @@ def load_state(path: Path) -> StageState | None:
     """The state in directory `path`; None if there is none.
 
     Raises:
-        ValueError: its files are damaged; the text names the directory to remove.
+        ResumeError: its files are damaged; the text names the directory to remove.
     """
     if not (path / _STATE).is_file():
         return None
@@ -99,18 +104,17 @@ def load_state(path: Path) -> StageState | None:
         digest = described["arrays_sha256"]
         values = described["values"]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be resumed ({error}); remove it to start the stage again") from error
+        raise ResumeError(f"{path} cannot be resumed ({error}); remove it to start the stage again") from error
     if hashlib.sha256(content).hexdigest() != digest:
-        raise ValueError(f"{path} cannot be resumed: {described['arrays']} is damaged; remove it to start again")
+        raise ResumeError(f"{path} cannot be resumed: {described['arrays']} is damaged; remove it to start again")
     return StageState(values, load(content))
 
 
 def clear_state(path: Path) -> None:
     """Remove the state in directory `path`, if there is one."""
-    for name in (_STATE, *(file.name for file in path.glob(_ARRAYS.format("*")))):
-        (path / name).unlink(missing_ok=True)
+    (path / _STATE).unlink(missing_ok=True)  # first, so that what is half removed is no state
     if path.is_dir():
-        path.rmdir()
+        shutil.rmtree(path)
 
 
 def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, NDArray[np.generic]]:

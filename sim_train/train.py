@@ -25,13 +25,14 @@ from rich.console import Console
 
 from sim_train.algorithms.updater import DivergedError
 from sim_train.checkpoint import CheckpointError, read_manifest
-from sim_train.command_line import prepared
+from sim_train.command_line import CONF_DIR, prepared
 from sim_train.config import ConfigError, TrainConfig, defaults, from_plain
 from sim_train.cost import estimate
 from sim_train.datasets.index import DatasetError
 from sim_train.datasets.record import DemonstrationError
 from sim_train.envs.settings import make_environment
 from sim_train.hardware import check_hardware
+from sim_train.resume import ResumeError
 from sim_train.rollouts.calls import WorkerFailureError
 from sim_train.rollouts.engine import make_engine
 from sim_train.scale.team import team_of
@@ -42,7 +43,6 @@ from sim_train.stages.reinforce import reinforce
 from sim_train.stages.run import InterruptedRunError, Run, StopFlag
 from sim_train.typed import did_you_mean
 from sim_train.worlds.engine import ENGINES
-from sim_train.worlds.randomization import load_randomization
 
 UNUSABLE = 2
 """Exit status for settings that cannot be run."""
@@ -70,7 +70,7 @@ def train(config: TrainConfig, console: Console, stop: StopFlag | None = None) -
     """Run the stages of the configuration that are not finished yet.
 
     Raises:
-        ConfigError, CheckpointError, DatasetError, DemonstrationError, DivergedError, StartRateError,
+        ConfigError, CheckpointError, DatasetError, DemonstrationError, DivergedError, ResumeError, StartRateError,
         WorkerFailureError: see there.
         InterruptedRunError: stopped by the user; saved.
     """
@@ -115,6 +115,7 @@ def run_main(config: TrainConfig) -> int:
         DatasetError,
         DemonstrationError,
         DivergedError,
+        ResumeError,
         StartRateError,
         WorkerFailureError,
     ) as error:
@@ -139,7 +140,7 @@ def checked(plain: Mapping[str, Any]) -> TrainConfig:
         worlds = config.worlds
         for i in range(len(worlds.tasks)):
             worlds.make_task(i)
-        load_randomization(worlds.randomization)
+        _ = worlds.drawn, worlds.spec
     except ConfigError:
         raise
     except ValueError as error:
@@ -150,7 +151,7 @@ def checked(plain: Mapping[str, Any]) -> TrainConfig:
 ConfigStore.instance().store(name="settings", node=defaults())
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")
 def compose(cfg: DictConfig) -> None:
     """What hydra calls with the composed configuration."""
     plain = OmegaConf.to_container(cfg, resolve=True)

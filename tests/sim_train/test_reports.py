@@ -39,3 +39,14 @@ def test_a_video_holds_its_frames(tmp_path):
     assert back[3].mean() == pytest.approx(120, abs=6)
     with pytest.raises(ValueError, match="no frames"):
         write_video(tmp_path / "w.mp4", [], 10)
+
+
+def test_torn_lines_count_as_not_written(tmp_path):
+    metrics = MetricsFile(tmp_path / "rl.jsonl")
+    metrics.write({"update": 1})
+    with metrics.path.open("a") as file:
+        file.write('{"update": 2, "su')
+    assert metrics.read() == [{"update": 1}]
+    metrics.keep(2)
+    metrics.write({"update": 2})
+    assert metrics.path.read_text() == '{"update": 1}\n{"update": 2}\n'

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from sim_train.resume import (
+    ResumeError,
     StageState,
+    StateSaver,
     clear_state,
     load_state,
     optimizer_arrays,
@@ -38,10 +40,10 @@ def test_a_damaged_state_is_refused(tmp_path):
     save_state(tmp_path / "s", StageState({}, {"a": np.arange(8)}))
     arrays = next((tmp_path / "s").glob("arrays-*"))
     arrays.write_bytes(arrays.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="cannot be resumed"):
+    with pytest.raises(ResumeError, match="cannot be resumed"):
         load_state(tmp_path / "s")
     (tmp_path / "s" / "state.json").write_text("{")
-    with pytest.raises(ValueError, match="cannot be resumed"):
+    with pytest.raises(ResumeError, match="cannot be resumed"):
         load_state(tmp_path / "s")
 
 
@@ -71,3 +73,30 @@ def test_an_optimizer_goes_on_exactly(tmp_path, tiny_policy):
     steps(tiny_policy, optimizer, 3)
     for name, array in policy_arrays(tiny_policy).items():
         np.testing.assert_array_equal(array, straight[name])
+
+
+def test_saving_costs_a_twentieth_of_the_time(tmp_path, monkeypatch):
+    now = [0.0]
+
+    def save(path, state):
+        now[0] += 0.1  # it costs so much
+
+    monkeypatch.setattr("sim_train.resume.save_state", save)
+    saver = StateSaver(tmp_path, clock=lambda: now[0])
+    assert saver.maybe(lambda: StageState({}))  # the first time, whatever it costs
+    saved = 0
+    for _ in range(1000):  # steps that are short
+        now[0] += 0.05
+        saved += saver.maybe(lambda: StageState({}))
+    assert 0.03 < saved * 0.1 / (1000 * 0.05) <= 0.05
+    for _ in range(10):  # an update that takes twenty times as long is never lost
+        now[0] += 2.0
+        assert saver.maybe(lambda: StageState({}))
+    assert saver.maybe(lambda: StageState({}), at_once=True)
+
+
+def test_what_a_kill_left_behind_goes_with_the_state(tmp_path):
+    save_state(tmp_path / "s", StageState({}, {"a": np.arange(8)}))
+    (tmp_path / "s" / "arrays-0.tmp").write_bytes(b"half")
+    clear_state(tmp_path / "s")
+    assert not (tmp_path / "s").exists()
