@@ -175,6 +175,7 @@ def race(
 def fastest_threads(policy: TokenGaussianPolicy, seen: PyTorchObs, most: int) -> int:
     """1 or `most`, whichever torch differentiates faster with: threads may cost a small network more than they do."""
     took: dict[int, float] = {}
+    before = torch.get_num_threads()
     for threads in (1, most):
         torch.set_num_threads(threads)
         for turn in range(3):  # the first warms up
@@ -183,6 +184,7 @@ def fastest_threads(policy: TokenGaussianPolicy, seen: PyTorchObs, most: int) ->
             (values.sum() + log_probs.sum()).backward()
             if turn:
                 took[threads] = min(took.get(threads, math.inf), time.monotonic() - began)
+    torch.set_num_threads(before)
     policy.zero_grad()
     return min(took, key=took.__getitem__)
 
