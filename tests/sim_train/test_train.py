@@ -117,8 +117,16 @@ def test_rl_does_not_start_from_next_to_nothing(tmp_path):
     plain = dataclasses.asdict(settings(tmp_path))
     plain["rl"]["min_start"] = 1.01
     run(from_plain({**plain, "stages": ["sft"]}))
-    with pytest.raises(StartRateError, match="demonstrations"):
+    with pytest.raises(StartRateError, match=r"demonstrations\.episodes.*curriculum\.knobs.*rl\.anchor\.weight"):
         run(from_plain({**plain, "stages": ["rl"]}))
+
+
+def test_one_trajectory_is_enough_to_begin_with(tmp_path):
+    run(settings(tmp_path, demonstrations={"episodes": 1}))
+    imitation = read_manifest(tmp_path / "sft")["record"]
+    assert imitation["demonstrations"] == 1 and len(imitation["seeds"]["demonstrations"]) == 1
+    assert all(np.isfinite(value).all() for value in weights(tmp_path / "sft").values())
+    assert read_manifest(tmp_path / "rl")["record"]["updates"] == 4
 
 
 def test_rl_needs_sft(tmp_path):
