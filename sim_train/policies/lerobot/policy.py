@@ -77,7 +77,7 @@ class LeRobotPolicy(FlowPolicy):
             shift, scale = scalings[of].shift, scalings[of].scale
             self.register_buffer(f"{name}_shift", torch.zeros(len(shift)).copy_(shift))  # on the default device
             self.register_buffer(f"{name}_scale", torch.ones(len(scale)).copy_(scale))
-        self.register_buffer("state_known", torch.tensor(known))
+        self.register_buffer("state_known", torch.tensor([known]))
 
     @property
     def scalings(self) -> dict[str, Scaling]:

@@ -39,10 +39,13 @@ CHOICES = {
     "flow_sde": ("flow_vla", FLOW),
     "flow_noise": ("flow_vla", {**FLOW, "exploration": {"kind": "noise"}}),
     "openvla": ("openvla", {"network": "miniature"}),
+    "pi0": ("pi0", {"network": "miniature"}),
+    "smolvla": ("smolvla", {"network": "miniature"}),
     "mlp": ("mlp", {**STEMS, "width": 32, "text_width": 8}),
     "act": ("act", {**STEMS, "width": 16, "heads": 2, "mlp": 32, "latent": 4, "visual_tokens": 1}),
 }
-EVERY = pytest.mark.parametrize("name", CHOICES)
+SLOW = {"smolvla": pytest.mark.slow}  # what it adds to pi0 is its network, which has tests of its own
+EVERY = pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in CHOICES])
 
 
 class Pool:
