@@ -85,4 +85,4 @@ class Critic(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Values (B,) float32 of features (B, T, width)."""
         values: torch.Tensor = self.layers(features.float().mean(dim=1)).squeeze(-1)
-        return values
+        return values.float()  # under autocast they would come in bfloat16

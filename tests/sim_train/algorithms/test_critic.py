@@ -36,6 +36,11 @@ def test_it_reads_what_the_head_reads(tiny_policy, shown):
         features(tiny_policy, tap, shown)
 
 
+def test_values_are_float32_where_the_trainer_computes_in_bfloat16():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Critic(8, 4, 0)(torch.randn(2, 3, 8)).dtype == torch.float32
+
+
 def test_values_start_at_nothing_and_reach_the_trunk_once_they_do_not(tiny_policy, shown):
     head, width = action_head(tiny_policy)
     tap, critic = TrunkTap(head), Critic(width, hidden=8, seed=0)

@@ -139,6 +139,15 @@ def test_activation_checkpoints_really_keep_less():
     assert kept[True] < 0.5 * kept[False]
 
 
+@pytest.mark.slow
+def test_compiled_layers_compute_the_same_gradient():
+    expected = gradient(Trainee(made().train(), ScaleConfig(**CPU)))
+    found = gradient(Trainee(made().train(), ScaleConfig(compile=True, **CPU)))
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0)
+
+
 def test_policies_without_backbones_have_no_activations_to_checkpoint():
     with pytest.raises(UnfitPolicyError, match="checkpointing=false"):
         Trainee(torch.nn.Linear(2, 2), ScaleConfig(checkpointing=True, **CPU))
