@@ -25,10 +25,10 @@ from benchmarks.results import machine
 from benchmarks.rl.cells import Cell
 from benchmarks.rl.sb3_policy import TokenGaussianPolicy
 from benchmarks.rl.sb3_worlds import Worlds
-from benchmarks.rl.training import sft_run
+from benchmarks.rl.training import sft_run, worlds_of
 from benchmarks.rl.workshop import Workshop
 from sim_train.checkpoint import load_policy
-from sim_train.envs.settings import WorldSettings, make_environment
+from sim_train.envs.settings import make_environment
 from sim_train.policies.token_vla import TokenVla
 from sim_train.rollouts.environment import MakeEnvironment
 from sim_train.stages.seeds import validation_seeds
@@ -206,6 +206,6 @@ def sb3_cell(shop: Workshop, cell: Cell) -> dict[str, Any]:
             f"{cell.needs} did not go from below {wanted['success']:.0%} to it: there is no time to compare with"
         )
     start: Path = sft_run(shop, wanted["seed"], wanted["settings"]) / "sft"
-    make = functools.partial(make_environment, WorldSettings(wanted["task"]))
+    make = functools.partial(make_environment, worlds_of(start))
     found = race(make, load_policy(start), wanted, wanted["limit"] * ours_s, 200, shop.say)
     return {**found, "ours_s": ours_s}

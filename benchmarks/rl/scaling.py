@@ -7,10 +7,10 @@ import statistics
 from typing import Any
 
 from benchmarks.rl.cells import Cell
-from benchmarks.rl.training import sft_run
+from benchmarks.rl.training import sft_run, worlds_of
 from benchmarks.rl.workshop import Workshop
 from sim_train.checkpoint import load_policy
-from sim_train.envs.settings import WorldSettings, make_environment
+from sim_train.envs.settings import make_environment
 from sim_train.rollouts.episodes import Job
 from sim_train.rollouts.pool import WorkerPool
 from sim_train.rollouts.worker import PolicyTask
@@ -19,8 +19,9 @@ from sim_train.rollouts.worker import PolicyTask
 def scaling_cell(shop: Workshop, cell: Cell) -> dict[str, Any]:
     """Medians of rounds in which one worker and two take turns on the same episodes."""
     wanted = cell.settings
-    policy = load_policy(sft_run(shop, wanted["seed"], wanted["settings"]) / "sft")
-    make = functools.partial(make_environment, WorldSettings(wanted["task"]))
+    start = sft_run(shop, wanted["seed"], wanted["settings"]) / "sft"
+    policy = load_policy(start)
+    make = functools.partial(make_environment, worlds_of(start))
     task = PolicyTask(wanted["temperature"])
     episodes, worlds = wanted["episodes"], wanted["envs_per_worker"]
     timed = []

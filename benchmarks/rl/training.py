@@ -16,6 +16,8 @@ from benchmarks.rl.cells import Cell, fingerprint
 from benchmarks.rl.usage import BusyWatch
 from benchmarks.rl.workshop import Workshop
 from sim_train.checkpoint import read_manifest
+from sim_train.config import from_plain
+from sim_train.envs.settings import WorldSettings
 
 FILMED = 6
 """Held-out seeds that are filmed, for the report page."""
@@ -58,6 +60,11 @@ def sft_run(shop: Workshop, seed: int, settings: Mapping[str, Any]) -> Path:
     return root
 
 
+def worlds_of(checkpoint: Path) -> WorldSettings:
+    """The worlds that a checkpoint was trained in."""
+    return from_plain(read_manifest(checkpoint)["record"]["config"]).worlds
+
+
 def rl_run(
     shop: Workshop, root: Path, start: Path, seed: int, settings: Mapping[str, Any], budget_min: float
 ) -> dict[str, Any]:
@@ -91,7 +98,6 @@ def figures(record: Mapping[str, Any], before: float) -> dict[str, Any]:
     validation_s = 0.0
     gaps = []
     for line in record["curve"]:
-        validation_s += line.get("validation_s") or 0.0
         if line.get("rollout_gap") is not None:
             gaps.append(line["rollout_gap"])
         if line.get("greedy_success") is not None:
@@ -103,6 +109,7 @@ def figures(record: Mapping[str, Any], before: float) -> dict[str, Any]:
                     "greedy": line["greedy_success"],
                 }
             )
+        validation_s += line.get("validation_s") or 0.0  # came after the line's seconds
     return {
         "curve": curve,
         "rl_s": record["seconds"],
