@@ -155,7 +155,8 @@ class TokenVla(nn.Module):
         # every token sees every other one; only padding is hidden
         visible = torch.ones(batch, sequence.shape[1], dtype=torch.bool, device=sequence.device)
         visible[:, : inputs.text.shape[1]] = inputs.text != 0
-        mask = torch.zeros(visible.shape, device=sequence.device).masked_fill(~visible, torch.finfo(torch.float32).min)[:, None, None]
+        mask = torch.zeros(visible.shape, device=sequence.device)
+        mask = mask.masked_fill(~visible, torch.finfo(torch.float32).min)[:, None, None]
         hidden = self.language_model(inputs_embeds=sequence, attention_mask=mask, use_cache=False)
         answer = hidden.last_hidden_state[:, -placeholders.shape[1] :]
         return self.head(answer), self.target(torch.cat(keypoints, dim=1))

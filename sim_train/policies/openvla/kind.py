@@ -78,17 +78,26 @@ def _make(spec: PolicySpec, sizes: OpenVlaSizes, vocabulary: Sequence[str]) -> O
     config = (
         OpenVlaConfig.miniature(proprio_dim) if sizes.network == "miniature" else OpenVlaConfig.openvla_7b(proprio_dim)
     )
-    view = {"text_tokens": sizes.text_tokens, "crop_area": sizes.crop_area}
+    text, crop = sizes.text_tokens, sizes.crop_area
     if sizes.weights and sizes.dataset:
-        return OpenVlaPolicy.load(Path(sizes.weights), spec, config, sizes.dataset, sizes.bounds, torch.float32, **view)
+        return OpenVlaPolicy.load(
+            Path(sizes.weights),
+            spec,
+            config,
+            sizes.dataset,
+            sizes.bounds,
+            torch.float32,
+            crop_area=crop,
+            text_tokens=text,
+        )
     action = _range_of(spec.action)
     proprio = _range_of(spec.state) if sizes.proprio else None
     if sizes.weights:
         tokenizer = read_tokenizer(Path(sizes.weights))
-        return OpenVlaPolicy(
-            spec, load_openvla(Path(sizes.weights), config, torch.float32), tokenizer, action, proprio, **view
-        )
-    return OpenVlaPolicy(spec, OpenVla(config), _word_tokenizer(vocabulary, config), action, proprio, **view)
+        network = load_openvla(Path(sizes.weights), config, torch.float32)
+    else:
+        tokenizer, network = _word_tokenizer(vocabulary, config), OpenVla(config)
+    return OpenVlaPolicy(spec, network, tokenizer, action, proprio, text, crop)
 
 
 def _range_of(fields: Sequence[FieldSpec]) -> Normaliser:
