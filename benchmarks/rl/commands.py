@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 
 POLL_S = 0.5
 SAVING_S = 180.0
-"""Time for a command to save its work after it was told to stop."""
+"""Time for a command to save its work after it was told to stop; then it is ended."""
 _TAIL = 12
 
 
@@ -58,7 +59,8 @@ def run_module(
                     continue
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
-            process.wait(SAVING_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(SAVING_S)
             raise
         finally:
             if process.poll() is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.rl.cells import Cell, Store
@@ -119,7 +120,7 @@ def run(
                 break
             except (CheckpointError, CommandError, NotComparableError, OSError, WorkerFailureError) as error:
                 outcome.failed[cell.name] = str(error)
-                stage.say(f"{cell.name} failed: {error}")
+                stage.say(escape(f"{cell.name} failed: {error}"))
                 continue
             shop.store.keep(cell, result, clock() - began)
             outcome.done.append(cell.name)
@@ -130,4 +131,4 @@ def run(
 
 
 def _teller(stage: Stage, number: int, cell: Cell) -> Callable[[str], None]:
-    return lambda text: stage.advance(number, f"{cell.name}: {text}")
+    return lambda text: stage.advance(number, escape(f"{cell.name}: {text}"))

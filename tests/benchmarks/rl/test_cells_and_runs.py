@@ -1,6 +1,7 @@
 """Cells: what is done stays done, what is missing is measured, and stopping loses only what was running."""
 
 import dataclasses
+import io
 import json
 import time
 
@@ -35,8 +36,8 @@ def shop(tmp_path):
     return Workshop(tmp_path / "scratch", Store(tmp_path / "results"), {cell.name: cell for cell in CELLS})
 
 
-def go(shop, fake, **more):
-    return run(CELLS, shop, {"fake": fake}, Console(quiet=True), **more)
+def go(shop, fake, console=None, **more):
+    return run(CELLS, shop, {"fake": fake}, console or Console(quiet=True), **more)
 
 
 def test_a_finished_cell_is_not_measured_again(shop):
@@ -65,8 +66,10 @@ def test_an_interrupt_keeps_what_is_finished_and_the_next_start_goes_on(shop):
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_measured(shop):
-    outcome = go(shop, Fake(CommandError("training exited with status 1"), "task.a.seed0"))
-    assert outcome.failed == {"task.a.seed0": "training exited with status 1"}
+    said = io.StringIO()
+    outcome = go(shop, Fake(CommandError("status 1; [/tmp] ends"), "task.a.seed0"), Console(file=said))
+    assert outcome.failed == {"task.a.seed0": "status 1; [/tmp] ends"}
+    assert "task.a.seed0 failed: status 1; [/tmp] ends" in said.getvalue()
     assert outcome.done == ["task.a.seed1", "task.a.seed2"]
     assert shop.store.find(CELLS[0]) is None
 

@@ -97,7 +97,7 @@ def test_a_command_that_does_not_save_in_time_is_ended(module, tmp_path, monkeyp
             raise KeyboardInterrupt
 
     began = time.monotonic()
-    with pytest.raises(Exception, match="timed out"):
+    with pytest.raises(KeyboardInterrupt):
         run_module(module(deaf), {}, log, watch)
     assert time.monotonic() - began < 30
     assert not Path(f"/proc/{seen[0]}").exists()
