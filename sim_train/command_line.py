@@ -14,7 +14,7 @@ from sim_train.typed import ConfigError, did_you_mean
 CONF_DIR: Final = Path(__file__).resolve().parent / "conf"
 GROUPS: Final = ("policy", "algorithm", "preset")
 """Groups of `conf` that `conf/train.yaml` composes."""
-OPEN: Final = ("knobs", "policy.sizes")
+OPEN: Final = ("knobs", "curriculum.knobs", "policy.sizes")
 """Mappings whose keys are nobody's business here: another part knows what may be in them."""
 
 
@@ -46,7 +46,7 @@ def prepared(arguments: Sequence[str], known: Mapping[str, Any]) -> list[str]:
             continue
         if key in GROUPS:
             _check_choice(key, str(override.value()))
-        elif any(key.startswith(name + ".") for name in OPEN):
+        elif any((key + ".").startswith(name + ".") for name in OPEN):
             made[i] = argument if argument.startswith("+") else "++" + argument
         else:
             _check_key(key, known)

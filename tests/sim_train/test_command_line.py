@@ -45,6 +45,10 @@ def test_the_command_line_wins_over_presets_and_presets_over_groups(monkeypatch)
 def test_open_mappings_take_keys_of_their_own(monkeypatch):
     config = composed(monkeypatch, "knobs.spread=0.5", "policy.sizes.layers=1", "output_dir=x")
     assert config.knobs == {"spread": 0.5} and config.policy.sizes == {"layers": 1}
+    for moved in ("curriculum.knobs.spread=[0.5,1]", "curriculum.knobs={spread:[0.5,1]}"):
+        config = composed(monkeypatch, moved, "tasks=[pick_cube,click_bell]", "output_dir=x")
+        assert config.worlds.curriculum == {"spread": (0.5, 1.0)}
+        assert config.worlds.tasks == ("pick_cube", "click_bell")
 
 
 @pytest.mark.parametrize("group", GROUPS)
