@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
-from made_openvla import observed
+from made_openvla import SPEC, observed, word_tokenizer
 
 import sim_train.policies.openvla.kind  # noqa: F401 - registers the kind
 from sim_train.checkpoint import load_policy, save_policy
 from sim_train.policies.blueprint import BlueprintError, from_blueprint, to_blueprint
+from sim_train.policies.choice import PolicyChoice, make_policy
+from sim_train.policies.openvla.checkpoint import save_openvla
 from sim_train.policies.openvla.network import OpenVla
 from sim_train.policies.openvla.policy import OpenVlaPolicy
+from sim_train.typed import ConfigError
 
 
 @pytest.fixture
@@ -61,3 +64,18 @@ def test_names_what_is_wrong(blueprint, change, says):
     change(blueprint)
     with pytest.raises(BlueprintError, match=says):
         from_blueprint(blueprint)
+
+
+def test_settings_choose_published_weights(policy, network, norm_stats, tmp_path):
+    save_openvla(network, tmp_path, norm_stats)
+    word_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    sizes = {"network": "miniature", "weights": str(tmp_path), "text_tokens": 20}
+    chosen = make_policy(PolicyChoice("openvla", {**sizes, "dataset": "toy"}), SPEC, ())
+    np.testing.assert_array_equal(chosen.act(*observed(3)).actions, policy.act(*observed(3)).actions)
+    ours = make_policy(PolicyChoice("openvla", sizes), SPEC, ())  # the contract's ranges, which are the data set's
+    np.testing.assert_allclose(ours.action.low, policy.action.low)
+    ours.normalise_state_by(np.linspace(-1, 1, 7 * 101, dtype=np.float32).reshape(101, 7))
+    assert (ours.proprio.low < -0.9).all()
+    assert ours.proprio.high[0] == pytest.approx(0.97, abs=0.02)
+    with pytest.raises(ConfigError, match=r"cannot be made for task toy: .*tokenizer\.json"):
+        make_policy(PolicyChoice("openvla", {**sizes, "weights": str(tmp_path / "none")}), SPEC, ())
