@@ -13,7 +13,7 @@ from sim_train.checkpoint import load_policy
 from sim_train.scale.config import ScaleConfig
 from sim_train.scale.team import TeamError, team_of
 
-SCRIPT = str(Path(__file__).with_name("toy_training.py"))
+SCRIPT = str(Path(__file__).with_name("sharded_toy.py"))
 
 
 def trained(command, out):

@@ -1,4 +1,4 @@
-"""A whole training on the toy task with a miniature of backbones: python toy_training.py OUT fsdp=true|false."""
+"""A whole training on the toy task with a miniature of backbones: python sharded_toy.py OUT fsdp=true|false."""
 
 import dataclasses
 import sys
