@@ -32,7 +32,8 @@ class ScaleConfig:
     bf16: bool = False
     """The trainer computes in bfloat16 where it is safe; weights, moments and checkpoints stay float32."""
     compile: bool = False
-    """Compile the backbones' layers with torch.compile: minutes at the start, less time and memory afterwards."""
+    """Compile the backbones' layers with torch.compile: minutes at the start, less time afterwards. On a CPU the
+    smallest policy gains a fifth, which thousands of gradients only just pay back (benchmarks/compiling.py)."""
     checkpointing: bool = False
     """Compute activations a second time in the backward pass instead of keeping them."""
     micro_batch: int = 0

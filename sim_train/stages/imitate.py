@@ -139,7 +139,8 @@ def steps_to_check(rate: float, config: SftConfig) -> int:
     Success may rise by tens of points within `check_every` steps, and what is learned beyond `enough` is learned better
     by reinforcement.
     """
-    return max(1, round(config.check_every * max((1 - min(rate / config.enough, 1)) ** 2, _FINEST)))
+    near = min(rate / config.enough, 1) if config.enough else 1
+    return max(1, round(config.check_every * max((1 - near) ** 2, _FINEST)))
 
 
 def _note(report: SftReport) -> str:
@@ -179,7 +180,7 @@ def imitate(run: Run, demonstrations: Trajectories) -> None:
             if learner.step >= learner.next_check:
                 success = validate(run.pool, shared.call("plain"), 0, min(_QUICK, episodes), tasks=tasks)
                 if success.least >= config.enough and episodes > _QUICK:
-                    success = validate(run.pool, learner.policy, 0, episodes, tasks=tasks)
+                    success = validate(run.pool, shared.call("plain"), 0, episodes, tasks=tasks)
                 stage.say(f"step {learner.step}, {note}, greedy {success}")
                 enough = success.least >= config.enough
                 learner.next_check = learner.step + steps_to_check(success.least, config)
