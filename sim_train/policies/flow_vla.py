@@ -23,7 +23,7 @@ from sim_train.policies.flow_policy import FlowPolicy
 from sim_train.policies.flow_prefix import Prefix, PrefixConfig, PrefixEncoder
 from sim_train.policies.imitation import SftLossConfig, SftReport, place_loss
 from sim_train.policies.kinds import Kind, register, sizes
-from sim_train.policies.observations import check_observations
+from sim_train.policies.observations import check_observations, state_scale
 from sim_train.policies.protocol import PolicyInputs
 from sim_train.policies.text import InstructionTokenizer
 
@@ -80,7 +80,7 @@ class FlowVla(FlowPolicy):
         """Centre and scale proprioception by the statistics of (N, S) recorded states."""
         values = torch.as_tensor(state, dtype=torch.float32)
         self.prefix.get_buffer("state_mean").copy_(values.mean(0))
-        self.prefix.get_buffer("state_scale").copy_(values.std(0).clamp_min(1e-3))
+        self.prefix.get_buffer("state_scale").copy_(state_scale(values))
 
     def normalise(self, actions: torch.Tensor) -> torch.Tensor:
         """Actions (..., A) in the contract's units -> their place in the range, -1..1."""

@@ -20,7 +20,7 @@ from torch import nn
 
 from sim_train.policies.flow_steps import gaussian_entropy, gaussian_log_prob
 from sim_train.policies.imitation import SftLossConfig, place_loss
-from sim_train.policies.observations import check_observations
+from sim_train.policies.observations import check_observations, state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 
@@ -120,7 +120,7 @@ class GaussianPolicy(nn.Module):
         """Centre and scale the state by the statistics of (N, S) recorded states."""
         values = torch.as_tensor(state, dtype=torch.float32)
         self.get_buffer("state_mean").copy_(values.mean(0))
-        self.get_buffer("state_scale").copy_(values.std(0).clamp_min(1e-3))
+        self.get_buffer("state_scale").copy_(state_scale(values))
 
     def normalised_state(self, inputs: PolicyInputs) -> torch.Tensor:
         """States (B, S), centred and scaled."""

@@ -1,10 +1,11 @@
-"""The check that every kind of policy makes before it looks at observations."""
+"""What every kind of policy does with observations before it looks at them: the check, and the scale of states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from policy_api.schema import PolicySpec
 
@@ -27,3 +28,8 @@ def check_observations(
             )
     if state.shape != (batch, len(spec.state)) or not np.isfinite(state).all():
         raise ValueError(f"state must be finite and {(batch, len(spec.state))}; got shape {state.shape}")
+
+
+def state_scale(states: torch.Tensor) -> torch.Tensor:
+    """(S,) standard deviation of (N, S) recorded states, at least 1e-3; 1 each if there is a single one."""
+    return states.std(0).clamp_min(1e-3) if len(states) > 1 else torch.ones_like(states[0])

@@ -21,7 +21,7 @@ from transformers import LlamaConfig, LlamaModel
 from sim_train.policies.action_tokens import choose_tokens, token_log_prob
 from sim_train.policies.binning import ActionBinning
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, place_loss, smoothed_targets
-from sim_train.policies.observations import check_observations
+from sim_train.policies.observations import check_observations, state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 from sim_train.policies.token_head import TokenHead
@@ -130,7 +130,7 @@ class TokenVla(nn.Module):
         """Centre and scale proprioception by the statistics of (N, S) recorded states."""
         values = torch.as_tensor(state, dtype=torch.float32)
         self.get_buffer("state_mean").copy_(values.mean(0))
-        self.get_buffer("state_scale").copy_(values.std(0).clamp_min(1e-3))
+        self.get_buffer("state_scale").copy_(state_scale(values))
 
     def forward(self, inputs: PolicyInputs) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (B, H, A, bins) in float32, and the auxiliary estimate of the target's place (B, 3) in metres."""

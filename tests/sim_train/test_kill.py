@@ -67,10 +67,9 @@ def test_a_run_killed_again_and_again_ends_where_an_uninterrupted_one_does(tmp_p
     assert code == 0, told
     moments = [
         lambda: step(killed, "sft", "step") >= 1,
-        lambda: step(killed, "sft", "step") >= 150,
+        lambda: step(killed, "sft", "step") >= 50,
         lambda: len(lines(killed, "rl")) >= 1,
         lambda: len(lines(killed, "rl")) >= 12,
-        lambda: len(lines(killed, "rl")) >= 25,
     ]
     rng = random.Random(time.time_ns())
     for i, ready in enumerate(moments):
@@ -82,10 +81,10 @@ def test_a_run_killed_again_and_again_ends_where_an_uninterrupted_one_does(tmp_p
         process.communicate()
         _, left = psutil.wait_procs(workers, timeout=30)
         assert not left, "workers outlive a trainer that is killed"
-        if i >= 3:
+        if i == 3:
             assert step(killed, "rl", "version") >= 1  # it does not begin anew
     with (killed / "metrics" / "rl.jsonl").open("a") as file:
-        file.write('{"update": 26, "torn')
+        file.write('{"update": 14, "torn')
     code, told = finish(start(killed))
     assert code == 0, told
 
@@ -96,7 +95,7 @@ def test_a_run_killed_again_and_again_ends_where_an_uninterrupted_one_does(tmp_p
             np.testing.assert_array_equal(ours[name].numpy(), value.numpy(), err_msg=f"{stage} {name}")
         assert not (killed / "state" / stage).exists()
     numbers = [record["update"] for record in lines(killed, "rl")]
-    assert numbers == list(range(1, 41))
+    assert numbers == list(range(1, 21))
     assert read_manifest(killed / "rl")["record"]["rig"]["name"] == "default"
 
 

@@ -19,15 +19,15 @@ def settings(root):
             "rollout": {"workers": 1, "envs_per_worker": 8},
             "policy": {"sizes": dataclasses.asdict(TINY)},
             "demonstrations": {"episodes": 6},
-            "sft": {"steps": 400, "batch": 8, "enough": 2.0, "check_every": 100},
+            "sft": {"steps": 120, "batch": 8, "enough": 2.0, "check_every": 60},
             "rl": {
-                "sampling": {"groups": 8, "group_size": 4},
+                "sampling": {"groups": 4, "group_size": 4},
                 "update": {"learning_rate": 2e-3, "minibatches": 2, "temperature": 2.0},
                 "validate_every": 5,
                 "validation_episodes": 8,
                 "stop_at": 2.0,
                 "min_start": 0.0,
-                "max_updates": 40,
+                "max_updates": 20,
             },
         }
     )

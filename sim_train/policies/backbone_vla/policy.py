@@ -32,7 +32,7 @@ from sim_train.policies.backbone_vla.text import HIDDEN, PretrainedTokenizer
 from sim_train.policies.backbone_vla.vision import Vision
 from sim_train.policies.binning import ActionBinning
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, smoothed_targets
-from sim_train.policies.observations import check_observations
+from sim_train.policies.observations import check_observations, state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 
@@ -125,7 +125,7 @@ class BackboneVla(nn.Module):
         """Centre and scale proprioception by the statistics of (N, S) recorded states."""
         values = torch.as_tensor(state, dtype=torch.float32)
         self.get_buffer("state_mean").copy_(values.mean(0))
-        self.get_buffer("state_scale").copy_(values.std(0).clamp_min(1e-3))
+        self.get_buffer("state_scale").copy_(state_scale(values))
 
     def embed(self, inputs: PolicyInputs) -> tuple[torch.Tensor, torch.Tensor]:
         """The sequence that the language model reads, and which of its places hold something.

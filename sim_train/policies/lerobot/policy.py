@@ -29,7 +29,7 @@ from sim_train.policies.lerobot.smolvla_network import SmolVlaNetwork
 from sim_train.policies.lerobot.statistics import ACTION, STATE, Scaling
 from sim_train.policies.lerobot.text import Instructions
 from sim_train.policies.lerobot.tokens import Encoded, padded
-from sim_train.policies.observations import check_observations
+from sim_train.policies.observations import check_observations, state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 
 
@@ -97,7 +97,7 @@ class LeRobotPolicy(FlowPolicy):
         if not self.get_buffer("state_known"):
             values = torch.as_tensor(state, dtype=torch.float32)
             self.get_buffer("state_shift").copy_(values.mean(0))
-            self.get_buffer("state_scale").copy_(values.std(0).clamp_min(1e-3))
+            self.get_buffer("state_scale").copy_(state_scale(values))
             self.get_buffer("state_known").fill_(True)
 
     def normalise(self, actions: torch.Tensor) -> torch.Tensor:
