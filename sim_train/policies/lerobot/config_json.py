@@ -96,7 +96,7 @@ def default_cameras(spec: PolicySpec) -> tuple[tuple[str, str], ...]:
 def match_cameras(
     plain: Mapping[str, Any], spec: PolicySpec, cameras: Mapping[str, str] | None
 ) -> tuple[tuple[str, str], ...]:
-    """Image features and the contract's cameras, in the order of config.json.
+    """Image features and the contract's cameras, in the order of config.json, or of the table if it names none.
 
     Args:
         plain: config.json.
@@ -114,6 +114,8 @@ def match_cameras(
     names = sorted(camera.name for camera in spec.cameras)
     if sorted(table.values()) != names:
         raise LeRobotError(f"the table of cameras names {sorted(table.values())}; the contract has {names}, each once")
+    if not features:  # base models of older versions do not name any
+        return tuple(table.items())
     if unknown := sorted(table.keys() - set(features)):
         raise LeRobotError(
             f"config.json has no image feature {unknown[0]!r}; it has {features}. Say which feature each of the "

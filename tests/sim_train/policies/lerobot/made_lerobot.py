@@ -129,6 +129,11 @@ def random_tensors(config, seed=0):
     }
 
 
+def part(tensors, prefix):
+    """The tensors whose names start so, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def config_json(kind):
     """What LeRobot writes, with the fields that do not matter here, too."""
     config = MINIATURES[kind]

@@ -64,6 +64,7 @@ def test_refuses_another_network(kind, field, value):
 def test_cameras_are_in_the_files_order_and_unused_features_are_left_out():
     table = dict(reversed(FEATURES.items()))
     assert match_cameras(config_json("pi0"), SPEC, table) == tuple(FEATURES.items())
+    assert match_cameras({"input_features": {}}, SPEC, table) == tuple(table.items())
 
 
 @pytest.mark.parametrize(

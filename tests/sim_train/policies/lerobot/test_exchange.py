@@ -1,13 +1,18 @@
 """The commands that take published policies in and give them back."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
-from made_lerobot import FEATURES, SPEC, observed, write_policy
+import torch
+from made_lerobot import FEATURES, SPEC, observed, word_tokenizer, write_policy
 
 from sim_train.checkpoint import load_policy, save_policy
 from sim_train.checkpoint.__main__ import main
+from sim_train.policies.openvla.checkpoint import save_openvla
+from sim_train.policies.openvla.config import OpenVlaConfig
+from sim_train.policies.openvla.network import OpenVla
 
 CAMERAS = "cameras=" + json.dumps(FEATURES)
 
@@ -70,3 +75,16 @@ def test_gives_back_only_what_lerobot_has(tmp_path, tiny_policy, capsys):
     with pytest.raises(SystemExit):
         main(["export-lerobot", str(tmp_path / "tiny"), str(tmp_path / "back")])
     assert "TokenVla; LeRobot's layout is for pi0 and smolvla" in capsys.readouterr().err
+
+
+def test_takes_openvla_in_as_well(tmp_path):
+    network = OpenVla(OpenVlaConfig.miniature(proprio_dim=7))
+    save_openvla(network, tmp_path / "weights", {})
+    word_tokenizer().save(str(tmp_path / "weights" / "tokenizer.json"))
+    spec = dataclasses.replace(SPEC, cameras=(dataclasses.replace(SPEC.cameras[0], input_size=28),))
+    (tmp_path / "contract.json").write_text(spec.to_json())
+    paths = [str(tmp_path / name) for name in ("weights", "contract.json", "ours")]
+    main(["import", "openvla", *paths, "network=miniature"])
+    policy = load_policy(tmp_path / "ours")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, policy.network.state_dict()[name]), name

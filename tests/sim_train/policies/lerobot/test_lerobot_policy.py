@@ -19,6 +19,8 @@ from sim_train.policies.lerobot.checkpoint import load_lerobot, save_lerobot
 from sim_train.policies.lerobot.layout import LeRobotError
 from sim_train.policies.lerobot.tokens import pixels
 from sim_train.policies.text import build_vocabulary
+from sim_train.scale.config import LoraConfig
+from sim_train.scale.lora import add_adapters
 from sim_train.scale.trainee import checkpoint_activations
 from sim_train.typed import ConfigError
 
@@ -235,3 +237,24 @@ def test_gradients_are_the_same_when_activations_are_computed_again(kind, loaded
     checkpoint_activations(policy)
     assert policy.network.expert.layers[0].gradient_checkpointing
     torch.testing.assert_close(gradient(), kept)
+
+
+@KINDS
+def test_takes_adapters_and_bfloat16(kind, loaded):
+    policy = loaded(kind)
+    inputs, uniform = policy.inputs(*observed(2)), torch.rand(2, policy.imitation_draw_size)
+
+    def loss():
+        whole = torch.ones(2, H, A)
+        return policy.imitation_loss(inputs, whole * 0, whole, torch.zeros(2, 3), SftLossConfig(), uniform)[0]
+
+    before = loss()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(loss(), before, rtol=0.05, atol=0.0)
+    add_adapters(policy, LoraConfig(rank=2, whole=["state", "actions"]))
+    torch.testing.assert_close(loss(), before)
+    loss().backward()
+    trained = {name.split(".")[1] for name, p in policy.named_parameters() if p.grad is not None and "lora" not in name}
+    assert trained == {"state", "actions"}
+    adapted = {n.split(".")[1] for n, p in policy.named_parameters() if ".lora_B" in n and p.grad is not None}
+    assert adapted == {"vision", "language", "expert"}

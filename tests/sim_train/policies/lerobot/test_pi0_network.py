@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from made_lerobot import TOP, pi0_keys, random_tensors, seen
+from made_lerobot import TOP, part, pi0_keys, random_tensors, seen
 from safetensors.torch import save_file
 from torch.nn.functional import linear, silu
 from transformers import GemmaConfig, GemmaModel, PaliGemmaConfig, PaliGemmaModel
@@ -14,10 +14,6 @@ from sim_train.policies.lerobot.pi0_network import Pi0Network
 from sim_train.policies.lerobot.weights import load_weights
 
 CONFIG = Pi0Config.miniature()
-
-
-def part(tensors, prefix):
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def gemma_config(width, mlp):

@@ -4,9 +4,8 @@ import math
 
 import pytest
 import torch
-from made_lerobot import random_tensors, seen, smolvla_keys
+from made_lerobot import part, random_tensors, seen, smolvla_keys
 from safetensors.torch import save_file
-from test_pi0_network import part
 from torch import nn
 from torch.nn.functional import linear, silu
 from transformers import LlamaConfig, LlamaModel, SmolVLMConfig, SmolVLMModel
