@@ -128,8 +128,8 @@ class Reinforcement:
                 f"sampled success is {sample.success:.1%} of {self.episodes} episodes, below "
                 f"{self.config.min_start:.0%}: almost every group would fail as a whole and teach nothing. Give SFT "
                 "more demonstrations (demonstrations.episodes) or steps (sft.steps); or begin with an easier task, "
-                "whose knobs get harder as success rises (curriculum.knobs); then hold RL close to what SFT has learned "
-                "(rl.anchor.weight=0.2). rl.min_start=0 starts all the same"
+                "whose knobs get harder as success rises (curriculum.knobs); then hold RL close to what SFT has "
+                "learned (rl.anchor.weight=0.2). rl.min_start=0 starts all the same"
             )
         record = self._describe(sample)
         self.carried = sample.surplus
