@@ -164,6 +164,11 @@ class TrainConfig:
                 0 <= self.rl.sampling.max_staleness <= 1,
                 "rl.sampling.max_staleness must be 0 or 1: older groups mislead more than they teach",
             ),
+            (
+                self.rl.sampling.max_staleness == 1 or not self.rollout.asynchronous,
+                "rollout.asynchronous needs rl.sampling.max_staleness=1: what is played ahead is one version old",
+            ),
+            (self.rl.update.decoupled.max_weight >= 1, "rl.update.decoupled.max_weight must be at least 1"),
             (self.rl.update.constant_chunks >= 0, "rl.update.constant_chunks must not be negative (0: sequence mean)"),
             (self.rl.update.max_skipped >= 0, "rl.update.max_skipped must not be negative"),
             (0 <= self.rl.ppo.discount <= 1 and 0 <= self.rl.ppo.trace <= 1, "rl.ppo.discount and trace lie in 0..1"),

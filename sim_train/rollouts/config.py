@@ -9,7 +9,6 @@ ENGINES = ("local", "ray")
 INFERENCE = ("own", "shared")
 DEVICES = ("cpu", "cuda")
 PLACEMENTS = ("together", "apart")
-TRAINERS = ("driver", "actor")
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,6 @@ class RayConfig:
     """A rollout worker."""
     inference: RoleConfig = field(default_factory=RoleConfig)
     """An inference worker."""
-    trainer: RoleConfig = field(default_factory=RoleConfig)
-    """The trainer, where it is an actor."""
-    trainer_runs_in: str = "driver"
-    """One of `TRAINERS`: the process that was started, or an actor of its own, on a node that has `trainer`."""
     start_timeout_s: float = 120.0
     """Wait so long for the cluster to have room for all workers."""
 
@@ -83,7 +78,7 @@ class RolloutConfig:
     def checks(self) -> list[tuple[bool, str]]:
         """Whether each setting makes sense, and what to say if not."""
         ray = self.ray
-        roles = {"rollout": ray.rollout, "inference": ray.inference, "trainer": ray.trainer}
+        roles = {"rollout": ray.rollout, "inference": ray.inference}
         return [
             (self.engine in ENGINES, f"rollout.engine must be one of {list(ENGINES)}; got {self.engine!r}"),
             (self.workers >= 0, "rollout.workers must not be negative (0: one a core)"),
@@ -106,14 +101,6 @@ class RolloutConfig:
             (
                 ray.placement in PLACEMENTS,
                 f"rollout.ray.placement must be one of {list(PLACEMENTS)}; got {ray.placement!r}",
-            ),
-            (
-                ray.trainer_runs_in in TRAINERS,
-                f"rollout.ray.trainer_runs_in must be one of {list(TRAINERS)}; got {ray.trainer_runs_in!r}",
-            ),
-            (
-                self.engine == "ray" or ray.trainer_runs_in == "driver",
-                "rollout.ray.trainer_runs_in=actor needs rollout.engine=ray",
             ),
             (ray.start_timeout_s > 0, "rollout.ray.start_timeout_s must be above 0 seconds"),
             *(

@@ -48,8 +48,6 @@ def workers_that_fit(config: RolloutConfig) -> int:
     cores = ray.cluster_resources().get("CPU", 0.0)
     if config.inference == "shared":
         cores -= config.inference_workers * config.ray.inference.cpus
-    if config.ray.trainer_runs_in == "actor":
-        cores -= config.ray.trainer.cpus
     return max(math.floor(cores / max(config.ray.rollout.cpus, 0.01)), 1)
 
 

@@ -37,6 +37,8 @@ def test_nested_values_reach_their_place():
         ({"stages": []}, "stages"),
         ({"budget_min": 0.0}, "budget_min"),
         ({"rl": {"advantage": "luck"}}, "rl.advantage"),
+        ({"rollout": {"asynchronous": True}, "rl": {"sampling": {"max_staleness": 0}}}, "rollout.asynchronous needs"),
+        ({"rl": {"update": {"decoupled": {"max_weight": 0.5}}}}, "rl.update.decoupled"),
         ({"rl": {"algorithm": "luck"}}, "rl.algorithm"),
         ({"rl": {"sampling": {"group_size": 1}}}, "group_size"),
         ({"rl": {"sampling": {"group_size": 0}, "algorithm": "ppo"}}, "group_size"),

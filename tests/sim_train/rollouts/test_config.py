@@ -27,8 +27,6 @@ def test_the_defaults_are_fine():
         (RolloutConfig(inference_device="cuda"), "needs rollout.inference=shared"),
         (RolloutConfig(timeout_s=0), "rollout.timeout_s"),
         (RolloutConfig(ray=RayConfig(placement="near")), "rollout.ray.placement"),
-        (RolloutConfig(ray=RayConfig(trainer_runs_in="cloud")), "rollout.ray.trainer_runs_in"),
-        (RolloutConfig(ray=RayConfig(trainer_runs_in="actor")), "needs rollout.engine=ray"),
         (RolloutConfig(ray=RayConfig(start_timeout_s=0)), "start_timeout_s"),
         (RolloutConfig(ray=RayConfig(rollout=RoleConfig(cpus=-1))), "rollout.ray.rollout"),
         (RolloutConfig(ray=RayConfig(inference=RoleConfig(resources={"x": 0}))), "rollout.ray.inference"),
