@@ -17,7 +17,6 @@ from sim_train.checkpoint import load_policy, read_manifest
 from sim_train.reports.progress import MetricsFile
 
 HERE = Path(__file__).parent
-TIMED = ("seconds", "rollout_s", "update_s", "validation_s")
 
 
 def start(root):
@@ -41,7 +40,10 @@ def lines(root, stage):
 
 
 def curve(root, stage):
-    return [{name: v for name, v in record.items() if name not in TIMED} for record in lines(root, stage)]
+    def timed(name):
+        return name in ("seconds", "cores_busy") or name.endswith("_s")
+
+    return [{name: v for name, v in record.items() if not timed(name)} for record in lines(root, stage)]
 
 
 def step(root, stage, name):
