@@ -1,9 +1,9 @@
 """Action chunking with transformers (ACT, arXiv 2304.13705), with words and a Gaussian over the chunk.
 
 An encoder reads a latent, the state, the instruction and the visual tokens; H learned queries, to which the words are
-added, ask it through a decoder for one step each. While it imitates, the latent comes from a second encoder that sees the demonstrated chunk, so that
-different ways to do the same thing need not be averaged; while it acts, and in reinforcement, the latent is zero.
-Nothing is dropped out: a likelihood computed twice must be the same.
+added, ask it through a decoder for one step each. While it imitates, the latent comes from a second encoder that sees
+the demonstrated chunk, so that different ways to do the same thing need not be averaged; while it acts, and in
+reinforcement, the latent is zero. Nothing is dropped out: a likelihood computed twice must be the same.
 """
 
 from __future__ import annotations
