@@ -6,6 +6,7 @@ once and the physics of a whole chunk then runs in one go.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from policy_api.images import decode_jpeg, encode_jpeg, to_network_input
 from policy_api.schema import CameraSpec, PolicySpec
 
 from sim_train.envs.specs import task_spec
+from sim_train.strategies import Course
 from sim_train.worlds.engine import CONTROL_DT_S, Engine, make_engine
 from sim_train.worlds.episode import Episode, nominal_episode
 from sim_train.worlds.judge import Judge
@@ -28,6 +30,10 @@ from sim_train.worlds.task import ExpertView, Task
 from sim_train.worlds.tasks import make_task
 
 Array = NDArray[np.float64]
+
+
+LATE_RAD = 0.1
+"""A chunk is late if the limiter leaves a joint's setpoint farther than this from the chunk's end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +107,22 @@ class BatchEnv:
         self._played_ticks = np.zeros(num_envs, dtype=np.int64)
         self.render_s = 0.0
         """Seconds spent on making what the policy sees, JPEG included."""
+        self.executed: Counter[str] = Counter()
+        """So far: control "steps" and "chunks" executed; chunks "refused", which start too far from the setpoint for
+        the driver to take them, and "late" ones, see `LATE_RAD`."""
+        self._courses: list[Course | None] | None = None
+
+    def follow(self) -> None:
+        """Keep track of how things are done in episodes that begin from now on; see `strategy`."""
+        self._courses = [None] * self.num_envs
+
+    def strategy(self, index: int) -> str:
+        """How the episode in world `index` was done so far, see `sim_train.strategies`; ValueError if it was not
+        followed."""
+        course = self._courses[index] if self._courses else None
+        if course is None:
+            raise ValueError(f"the episode of world {index} was not followed; call follow() before reset()")
+        return course.strategy
 
     def reset(self, seeds: Sequence[int], indices: Sequence[int] | None = None) -> Observations:
         """Start new episodes with the layouts of `seeds`, arms at home."""
@@ -112,6 +134,8 @@ class BatchEnv:
             joints = self._home if episode.actuation is None else episode.actuation.begin(self._home)
             self._engine.load(int(row), episode.scene, episode.layout, joints)
             self._episodes[row] = episode
+            if self._courses is not None:
+                self._courses[row] = Course(episode.scene, episode.layout)
         self._command.position[rows] = HOME_POSITION
         self._command.velocity[rows] = 0.0
         self._chunks[rows] = 0
@@ -134,6 +158,10 @@ class BatchEnv:
         success = succeeded.any(axis=-1) & ~motion.fault
         first_tick = np.where(success, succeeded.argmax(axis=-1), ctrl.shape[1] - 1)
         executed = np.minimum(first_tick // self._step_ticks + 1, self.spec.horizon)
+        self.executed.update(steps=int(executed.sum()), chunks=len(rows))
+        for i, row in enumerate(rows if self._courses else []):
+            if (course := self._courses[row]) is not None and not motion.fault[i]:  # type: ignore[index]
+                course.follow(motion.states[i][: first_tick[i] + 1])
         done = success | (self._chunks[rows] >= self.max_chunks)
         return StepResult(self._observe(rows), success, executed, done, motion.fault)
 
@@ -205,6 +233,8 @@ class BatchEnv:
         waypoints[refused] = command.position[refused][:, None]  # as the driver: the arm stays where it is
         targets = interpolate(command.position, waypoints, self._step_ticks, self._settle_ticks)
         ctrl, command = setpoints(self._limiter, command, targets)
+        late = (np.abs(command.position - targets[..., -1, :])[..., :6] > LATE_RAD).any(axis=(-2, -1))
+        self.executed.update(refused=int(refused.sum()), late=int(late.sum()))
         self._command.position[rows], self._command.velocity[rows] = command.position, command.velocity
         return np.ascontiguousarray(ctrl.swapaxes(1, 2))
 

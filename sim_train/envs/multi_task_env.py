@@ -4,6 +4,7 @@ Each task at each level has a `BatchEnv`, made when first needed; all of them sh
 over by another task and there are never more worlds than asked for.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -70,6 +71,11 @@ class MultiTaskEnv:
     def render_s(self) -> float:
         """Seconds spent on making what the policy sees, JPEG included."""
         return sum(env.render_s for env in self._envs.values())
+
+    @property
+    def executed(self) -> Counter[str]:
+        """See `BatchEnv.executed`."""
+        return sum((env.executed for env in self._envs.values()), Counter())
 
     def step(self, actions: NDArray[np.float32], indices: Sequence[int]) -> StepResult:
         """Execute one chunk in each world: `actions` (n, H, 4 * arms) in the contract's units."""

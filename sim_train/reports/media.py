@@ -55,8 +55,7 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def _filmed(evaluations: list[Evaluation], stage: str) -> dict[str, tuple[Path, bool]]:
-    """By seed (of several tasks "pick_cube-1000003"), the video and whether the episode succeeded, as far as the file is
-    there."""
+    """By seed (of several tasks "pick_cube-1000003"), the video and whether the episode succeeded, if the file is there."""
     found = {}
     for evaluation in evaluations:
         if evaluation.stage == stage:

@@ -1,11 +1,12 @@
-"""Where the seconds of a worker go."""
+"""Where the seconds of a worker go, and what was executed in them."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -20,13 +21,16 @@ class Spent:
     """Asking the policy and waiting for its answer."""
     cpu_s: float = 0.0
     """Processor time, whatever for."""
+    executed: Counter[str] = field(default_factory=Counter)
+    """Steps and chunks executed meanwhile; see `BatchEnv.executed`. Empty for environments that don't count."""
 
     def add(self, other: Spent) -> None:
-        """Add somebody else's seconds."""
+        """Add what somebody else spent."""
         self.environment_s += other.environment_s
         self.render_s += other.render_s
         self.inference_s += other.inference_s
         self.cpu_s += other.cpu_s
+        self.executed += other.executed
 
     @property
     def busy_s(self) -> float:
@@ -43,9 +47,12 @@ class Stopwatch:
 
     @contextmanager
     def environment(self, env: object) -> Iterator[None]:
-        """Time a call of an environment; one that counts its `render_s` has them taken out."""
+        """Time a call of an environment; one that counts its `render_s` has them taken out, and what one counts as
+        `executed` is added up."""
         began, rendered = time.perf_counter(), getattr(env, "render_s", 0.0)
+        executed = Counter(getattr(env, "executed", ()))
         yield
+        self._spent.executed += Counter(getattr(env, "executed", ())) - executed
         render_s = getattr(env, "render_s", 0.0) - rendered
         self._spent.render_s += render_s
         self._spent.environment_s += time.perf_counter() - began - render_s

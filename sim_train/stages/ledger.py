@@ -34,10 +34,19 @@ class Ledger:
         """End the update: what to record of it.
 
         "environment_s", "render_s", "inference_s", "idle_s": seconds of all rollout workers together, for episodes that
-        the update learned from. "cores_busy": processor time of trainer and rollout workers as a share of what the
-        cores of this machine had; above 1 where workers are on other machines, too.
+        the update learned from. "steps": control steps executed in these episodes; "refused_share", "late_share": share
+        of their chunks that the driver would refuse, or that the limiter kept from arriving in time. "cores_busy":
+        processor time of trainer and rollout workers as a share of what the cores of this machine had; above 1 where
+        workers are on other machines, too.
         """
         wall_s = max(time.monotonic() - self._began_s, 1e-9) * len(os.sched_getaffinity(0))
+        executed = self._spent.executed
+        counted = (
+            {"steps": executed["steps"]}
+            | {f"{name}_share": executed[name] / executed["chunks"] for name in ("refused", "late")}
+            if executed["chunks"]
+            else {}
+        )
         return {
             "faults": self._faults,
             "restarts": self._restarts,
@@ -45,5 +54,6 @@ class Ledger:
             "render_s": self._spent.render_s,
             "inference_s": self._spent.inference_s,
             "idle_s": self._idle_s,
+            **counted,
             "cores_busy": (time.process_time() - self._cpu_s + self._spent.cpu_s) / wall_s,
         }

@@ -137,3 +137,21 @@ def test_a_privileged_state_tells_where_bodies_are_and_needs_no_camera():
     assert seen.state[:, [9, 12]].max() > 0.03  # the lifted cube
     assert env.render_video_frame(0).shape == (24, 32, 3)
     env.close()
+
+
+def test_steps_and_violations_are_counted(monkeypatch):
+    env = BatchEnv("reach_target", 2, cameras=[])
+    env.reset([1, 2])
+    still = np.zeros((env.spec.horizon, 4))
+    still[:, 3] = 0.03
+    away = still.copy()
+    away[:, 0] = 0.04
+    result = env.step(np.stack([still, still]).astype(np.float32))
+    assert env.executed["chunks"] == 2
+    assert env.executed["steps"] == result.executed_steps.sum()
+    assert (env.executed["refused"], env.executed["late"]) == (0, 0)
+    monkeypatch.setattr("sim_train.envs.batch_env.LATE_RAD", -1.0)
+    monkeypatch.setattr("sim_train.envs.batch_env.MAX_START_DISTANCE_RAD", 1e-3)
+    env.step(np.stack([away, away]).astype(np.float32))
+    assert (env.executed["refused"], env.executed["late"]) == (2, 2)
+    env.close()

@@ -1,6 +1,7 @@
 """Seconds of a worker, by what it did."""
 
 import time
+from collections import Counter
 
 import pytest
 
@@ -44,3 +45,16 @@ def test_worlds_count_the_seconds_of_their_pictures():
     env.reset([1, 2])
     assert 0 < env.render_s < time.perf_counter() - began
     env.close()
+
+
+def test_what_an_environment_executed_is_added_up():
+    class Counting:
+        def __init__(self):
+            self.executed = Counter(chunks=3)
+
+    env, watch, total = Counting(), Stopwatch(), Spent()
+    for steps in (5, 7):
+        with watch.environment(env):
+            env.executed.update(chunks=2, steps=steps, refused=0)
+        total.add(watch.take())
+    assert total.executed == Counter(chunks=4, steps=12)
