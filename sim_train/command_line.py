@@ -14,7 +14,12 @@ from sim_train.typed import ConfigError, did_you_mean
 CONF_DIR: Final = Path(__file__).resolve().parent / "conf"
 GROUPS: Final = ("policy", "algorithm", "preset")
 """Groups of `conf` that `conf/train.yaml` composes."""
-OPEN: Final = ("knobs", "curriculum.knobs", "policy.sizes")
+OPEN: Final = (
+    "knobs",
+    "curriculum.knobs",
+    "policy.sizes",
+    *(f"rollout.ray.{role}.resources" for role in ("rollout", "inference", "trainer")),
+)
 """Mappings whose keys are nobody's business here: another part knows what may be in them."""
 
 

@@ -188,6 +188,10 @@ class TrainConfig:
             *self.policy.checks(),
             *self.scale.checks(),
             *self.rollout.checks(),
+            (
+                not (self.rollout.ray.places_trainer and self.scale.fsdp),
+                "rollout.ray.trainer places one trainer; with scale.fsdp they are where torchrun starts them",
+            ),
             *self.hardware.checks(),
         ]
         for fine, text in checks:
@@ -219,6 +223,8 @@ class TrainConfig:
     @property
     def cores(self) -> int:
         """Gradient threads."""
+        if self.rollout.ray.trainer.cpus >= 1:
+            return int(self.rollout.ray.trainer.cpus)
         return self.rollout.processes if self.rollout.engine == "local" else len(os.sched_getaffinity(0))
 
     def fingerprint(self, stage: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from sim_train.algorithms.updater import DivergedError
-from sim_train.checkpoint import CheckpointError, read_manifest
+from sim_train.checkpoint import CheckpointError, clear_leftovers, read_manifest
 from sim_train.command_line import CONF_DIR, prepared
 from sim_train.config import ConfigError, TrainConfig, defaults, from_plain
 from sim_train.cost import estimate
@@ -32,7 +32,7 @@ from sim_train.datasets.index import DatasetError
 from sim_train.datasets.record import DemonstrationError
 from sim_train.envs.settings import make_environment
 from sim_train.hardware import check_hardware
-from sim_train.resume import ResumeError
+from sim_train.resume import ResumeError, clear_state
 from sim_train.rollouts.calls import WorkerFailureError
 from sim_train.rollouts.engine import make_engine
 from sim_train.scale.team import team_of
@@ -86,7 +86,9 @@ def train(config: TrainConfig, console: Console, stop: StopFlag | None = None) -
 def _run_stages(run: Run) -> None:
     with run.stop.listening():
         for stage in sorted(run.config.stages, reverse=True):  # sft before rl
+            clear_leftovers(run.checkpoint(stage))
             if finished(run, stage):
+                clear_state(run.state(stage))  # there is one if the run was killed just then
                 run.console.print(f"{stage}: finished before, skipped", highlight=False)
             elif stage == "sft":
                 imitate(run, demonstrate(run))
@@ -96,11 +98,21 @@ def _run_stages(run: Run) -> None:
                 reinforce(run)
 
 
-def run_main(config: TrainConfig) -> int:
-    """Train; returns the exit status and prints the reason if it is not 0."""
-    console = Console(soft_wrap=True, quiet=int(os.environ.get("RANK", "0")) > 0)  # of several processes one speaks
+def run_main(
+    config: TrainConfig, stop: StopFlag | None = None, out: TextIO | None = None, errors: TextIO | None = None
+) -> int:
+    """Train in this process; returns the exit status and prints the reason if it is not 0.
+
+    Args:
+        config: what to do.
+        stop: says when to save and end; None: Ctrl-C and SIGTERM do.
+        out: what is told goes there; None: to the terminal.
+        errors: why it failed goes there; None: to the terminal.
+    """
+    quiet = int(os.environ.get("RANK", "0")) > 0  # of several processes one speaks
+    console = Console(soft_wrap=True, quiet=quiet, file=out)
     started = time.monotonic()
-    stop = StopFlag()
+    stop = stop or StopFlag()
     try:
         train(config, console, stop)
     except InterruptedRunError as error:
@@ -119,7 +131,7 @@ def run_main(config: TrainConfig) -> int:
         StartRateError,
         WorkerFailureError,
     ) as error:
-        print(f"sim_train.train: {error}", file=sys.stderr)
+        print(f"sim_train.train: {error}", file=errors or sys.stderr)
         return 1
     console.print(f"done in {(time.monotonic() - started) / 60:.1f} min: {config.output_dir}", highlight=False)
     return 0
@@ -163,11 +175,25 @@ def compose(cfg: DictConfig) -> None:
             _tell(config)
         if config.dry_run:
             return
+        if config.rollout.ray.places_trainer:
+            raise SystemExit(_run_on_node(config))
         check_hardware(config.hardware)
     except ConfigError as error:
         print(f"sim_train.train: {error}", file=sys.stderr)
         raise SystemExit(UNUSABLE) from error
     raise SystemExit(run_main(config))
+
+
+def _run_on_node(config: TrainConfig) -> int:
+    try:
+        from sim_train.ray_trainer import train_on_node
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise ConfigError(
+            "rollout.ray.trainer needs Ray, which is not installed; pip install 'armature[ray]'"
+        ) from error
+    return train_on_node(config)
 
 
 def _tell(config: TrainConfig) -> None:

@@ -35,8 +35,15 @@ class RayConfig:
     """A rollout worker."""
     inference: RoleConfig = field(default_factory=RoleConfig)
     """An inference worker."""
+    trainer: RoleConfig = field(default_factory=lambda: RoleConfig(cpus=0.0))
+    """The trainer; if nothing is asked for, it is the process that you start."""
     start_timeout_s: float = 120.0
     """Wait so long for the cluster to have room for all workers."""
+
+    @property
+    def places_trainer(self) -> bool:
+        """Whether the trainer runs on a node that is chosen by what it asks for."""
+        return self.trainer.cpus > 0 or self.trainer.gpus > 0 or bool(self.trainer.resources)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class RolloutConfig:
     def checks(self) -> list[tuple[bool, str]]:
         """Whether each setting makes sense, and what to say if not."""
         ray = self.ray
-        roles = {"rollout": ray.rollout, "inference": ray.inference}
+        roles = {"rollout": ray.rollout, "inference": ray.inference, "trainer": ray.trainer}
         return [
             (self.engine in ENGINES, f"rollout.engine must be one of {list(ENGINES)}; got {self.engine!r}"),
             (self.workers >= 0, "rollout.workers must not be negative (0: one a core)"),
@@ -114,4 +121,5 @@ class RolloutConfig:
                 self.inference_device == "cpu" or self.engine == "local" or ray.inference.gpus > 0,
                 "rollout.inference_device=cuda on Ray needs rollout.ray.inference.gpus above 0",
             ),
+            (self.engine == "ray" or not ray.places_trainer, "rollout.ray.trainer needs rollout.engine=ray"),
         ]

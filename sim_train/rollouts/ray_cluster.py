@@ -42,10 +42,10 @@ def connect(config: RayConfig) -> bool:
 
 
 def workers_that_fit(config: RolloutConfig) -> int:
-    """`config.workers`, or as many as the cluster has cores for beside the inference workers."""
+    """`config.workers`, or as many as the cluster has cores for beside a placed trainer and the inference workers."""
     if config.workers:
         return config.workers
-    cores = ray.cluster_resources().get("CPU", 0.0)
+    cores = ray.cluster_resources().get("CPU", 0.0) - config.ray.trainer.cpus
     if config.inference == "shared":
         cores -= config.inference_workers * config.ray.inference.cpus
     return max(math.floor(cores / max(config.ray.rollout.cpus, 0.01)), 1)
@@ -75,8 +75,8 @@ class Room:
             there = {name: amount for name, amount in ray.cluster_resources().items() if not name.startswith("node:")}
             raise WorkerFailureError(
                 f"the Ray cluster has no room for {_total(bundles)} within {config.start_timeout_s:.0f} s; it has "
-                f"{there} in all. Ask for fewer rollout.workers or for less in rollout.ray.rollout and "
-                "rollout.ray.inference, or add nodes"
+                f"{there} in all. Ask for fewer rollout.workers or for less in rollout.ray.rollout, "
+                "rollout.ray.inference and rollout.ray.trainer, or add nodes"
             )
 
     def options(self, role: RoleConfig) -> dict[str, Any]:
