@@ -116,8 +116,22 @@ RL_PANELS = (
         inference_s="inference",
         idle_s="idle",
     ),
+    _panel(
+        "Executor violations",
+        "Chunks that the driver would refuse because they start too far from the setpoint, and chunks that the limiter "
+        "keeps from arriving in time.",
+        refused_share="refused",
+        late_share="late",
+    ),
+    _panel(
+        "Sampled less greedy success",
+        "Sampled success is of training starts, greedy success of validation starts that nothing trains on. If it "
+        "stays above 0, the policy does better where it has been than elsewhere.",
+        train_gap="difference",
+    ),
     _panel("Cores busy", "Share of this machine's processor time that trainer and workers use.", cores_busy="share"),
     _panel("Episodes a second", "While rollouts run.", episodes_per_s="episodes/s"),
+    _panel("Control steps a second", "While rollouts run.", steps_per_s="steps/s"),
 )
 SFT_PANELS = (
     _panel(
@@ -176,6 +190,10 @@ def complete(record: dict[str, Any], wanted_groups: int | None, episodes_before:
             full["fault_rate"] = full["faults"] / (played + full["faults"])
         if full["rollout_s"]:
             full["episodes_per_s"] = played / full["rollout_s"]
+    if full.get("steps") and full["rollout_s"]:
+        full["steps_per_s"] = full["steps"] / full["rollout_s"]
+    if full.get("greedy_success") is not None and full.get("success") is not None:
+        full["train_gap"] = full["success"] - full["greedy_success"]
     return full
 
 
@@ -183,6 +201,29 @@ def complete_all(records: Sequence[dict[str, Any]], wanted_groups: int | None) -
     """All records of a run from its first update on, completed."""
     before = [0, *(record["episodes"] for record in records)]
     return [complete(record, wanted_groups, episodes) for record, episodes in zip(records, before, strict=False)]
+
+
+def of_task(records: Sequence[dict[str, Any]], task: str) -> list[dict[str, Any]]:
+    """Records with the success of one of several tasks as if it were the only one; those without it are left out."""
+    found = []
+    for record in records:
+        sampled, greedy = record.get("tasks", {}).get(task, {}), record.get("greedy_tasks", {}).get(task, {})
+        if sampled or greedy:
+            mine = {name: sampled.get(name) for name in ("success", "success_ci95")}
+            mine |= {
+                f"greedy_{name}": greedy.get(key) for name, key in (("success", "success"), ("ci95", "success_ci95"))
+            }
+            found.append({"update": record["update"], **mine})
+    return found
+
+
+def levels(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By update, the curriculum's level of each task under the task's name; empty without a curriculum."""
+    return [
+        {"update": record["update"], **{task: at["level"] for task, at in record["levels"].items()}}
+        for record in records
+        if record.get("levels")
+    ]
 
 
 def finite(record: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim_train.reports.runs import Evaluation, TrainingRun
+from sim_train.reports.runs import FILMS, TrainingRun
 
 EMBED_BYTES = 300_000
 """A larger video is linked."""
@@ -41,7 +41,7 @@ def pairs(run: TrainingRun, page: Path) -> list[Pair]:
         run: with evaluations.
         page: file that the videos are for.
     """
-    filmed = {stage: _filmed(run.evaluations, stage) for stage in ("sft", "rl")}
+    filmed = {stage: _filmed(run, stage) for stage in ("sft", "rl")}
     seeds = sorted(
         filmed["sft"].keys() & filmed["rl"].keys(),
         key=lambda seed: (filmed["sft"][seed][1], not filmed["rl"][seed][1], seed),
@@ -54,16 +54,20 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _filmed(evaluations: list[Evaluation], stage: str) -> dict[str, tuple[Path, bool]]:
-    """By seed (of several tasks "pick_cube-1000003"), the video and whether the episode succeeded, if the file is there."""
+def _filmed(run: TrainingRun, stage: str) -> dict[str, tuple[Path, bool]]:
+    """By seed (of several tasks "pick_cube-1000003"), the video and whether the episode succeeded, if there is one."""
+    sources: list[tuple[Path, Mapping[str, Any]]] = [
+        (evaluation.path.parent, evaluation.result.get("videos", {}))
+        for evaluation in run.evaluations
+        if evaluation.stage == stage
+    ]
+    sources.append((run.root / FILMS, run.films.get(stage, {})))
     found = {}
-    for evaluation in evaluations:
-        if evaluation.stage == stage:
-            videos: Mapping[str, Any] = evaluation.result.get("videos", {})
-            for seed, video in videos.items():
-                path = _find(Path(video["path"]), evaluation.path.parent)
-                if path is not None:
-                    found[seed] = (path, bool(video["success"]))
+    for folder, videos in sources:
+        for seed, video in videos.items():
+            path = _find(Path(video["path"]), folder)
+            if path is not None:
+                found[seed] = (path, bool(video["success"]))
     return found
 
 

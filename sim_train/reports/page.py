@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sim_train.reports import media, plots
-from sim_train.reports.diagnostics import RL_PANELS, SFT_PANELS, Panel
+from sim_train.reports.diagnostics import RL_PANELS, SFT_PANELS, Diagnostic, Panel, levels, of_task
 from sim_train.reports.plots import Series
+from sim_train.reports.pushcut import PLAYERS, pushcuts
 from sim_train.reports.results import HELD_OUT, VALIDATION, Kind, gaps, kinds_of, median_and_range, success_of
 from sim_train.reports.runs import TrainingRun, flat
 
@@ -63,9 +64,12 @@ def page(runs: Sequence[TrainingRun], path: Path) -> str:
         if measured
         else None,
         success_plot=_picture(plots.success_plot(rl, [_legend(kind) for kind in kinds])) if rl else None,
+        task_panels=_task_panels(runs, number, [_legend(kind) for kind in kinds]),
         rl_panels=_panels(RL_PANELS, rl, "update"),
         sft_panels=_panels(SFT_PANELS, sft, "step"),
         videos=[(run.name, pairs) for run in runs if (pairs := media.pairs(run, path))],
+        pushcuts=[pushcut for run in runs for pushcut in pushcuts(run)],
+        players=PLAYERS,
         settings=_settings(runs),
     )
 
@@ -73,6 +77,23 @@ def page(runs: Sequence[TrainingRun], path: Path) -> str:
 def _panels(panels: Sequence[Panel], series: Sequence[Series], x: str) -> list[dict[str, str]]:
     drawn = [(panel, plots.panel_plot(panel, series, x)) for panel in panels]
     return [{"title": p.title, "note": p.note, "src": _picture(svg)} for p, svg in drawn if svg is not None]
+
+
+def _task_panels(runs: Sequence[TrainingRun], number: Mapping[Path, int], names: Sequence[str]) -> list[dict[str, str]]:
+    """Success of each of several tasks, and where a curriculum stands."""
+    tasks = dict.fromkeys(
+        name for run in runs for r in run.rl for name in (*r.get("tasks", ()), *r.get("greedy_tasks", ()))
+    )
+    found = []
+    for task in tasks:
+        mine = [Series(records, number[run.root]) for run in runs if (records := of_task(run.rl, task))]
+        note = "Success: line, sampled on training starts; dots with 95 % intervals, greedy on validation starts."
+        found.append({"title": task, "note": note, "src": _picture(plots.success_plot(mine, names, task))})
+    at = [Series(records, number[run.root]) for run in runs if (records := levels(run.rl))]
+    moving = dict.fromkeys(name for one in at for record in one.records for name in record if name != "update")
+    note = "Level of difficulty of the groups played: 0 is where the curriculum's knobs start, 1 what is validated."
+    panel = Panel("Curriculum", note, tuple(Diagnostic(name, name if len(moving) > 1 else "level") for name in moving))
+    return found + (_panels([panel], at, "update") if at else [])
 
 
 def _picture(svg: bytes) -> str:

@@ -34,15 +34,16 @@ class Series:
     """Index of the run's kind, which decides the colour."""
 
 
-def success_plot(runs: Sequence[Series], names: Sequence[str]) -> bytes:
+def success_plot(runs: Sequence[Series], names: Sequence[str], task: str | None = None) -> bytes:
     """Sampled success of training with its interval, and greedy validation, over updates.
 
     Args:
         runs: what to draw.
         names: of the kinds.
+        task: title of a small picture without a legend; None: a wide picture with one.
     """
     with rc_context(_RC):
-        figure, axes = _axes((_WIDE[0], _WIDE[1] + 0.2 * len(names)))
+        figure, axes = _axes(_ONE, _MARGINS) if task else _axes((_WIDE[0], _WIDE[1] + 0.2 * len(names)))
         for run in runs:
             colour = COLOURS[run.kind % len(COLOURS)]
             seen = [r for r in run.records if r.get("success") is not None]
@@ -63,9 +64,12 @@ def success_plot(runs: Sequence[Series], names: Sequence[str]) -> bytes:
             axes.plot([], [], color=COLOURS[kind % len(COLOURS)], label=name)
         for kind in range(len(names)):
             _median(axes, [run for run in runs if run.kind == kind], "success", "update", COLOURS[kind % len(COLOURS)])
+        axes.set(xlabel="update", ylabel="success", ylim=(-0.02, 1.05))
+        if task:
+            axes.set_title(task, fontsize=10)
+            return _svg(figure)
         axes.plot([], [], color=_SOFT, linewidth=1, label="sampled, training starts")
         axes.plot([], [], "o-", color=_SOFT, markersize=4, label="greedy, validation starts")
-        axes.set(xlabel="update", ylabel="success", ylim=(-0.02, 1.05))
         figure.legend(frameon=False, fontsize=8, loc="outside lower left", ncols=2 if len(names) == 1 else 1)
         return _svg(figure)
 

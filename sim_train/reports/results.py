@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from policy_api.intervals import wilson_interval
+
 from sim_train.reports.runs import NOT_COMPARED, STAGES, TrainingRun, flat
 
 HELD_OUT = "greedy, held-out starts"
 VALIDATION = "greedy, validation starts"
 SAMPLED_VALIDATION = "sampled, validation starts"
 SAMPLED = "sampled, training starts"
+TRAINING = "greedy, training starts"
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class Success:
 
 @dataclass(frozen=True)
 class Gap:
-    """Difference of two independent success rates."""
+    """By how much success on other starts exceeds that on held-out starts; both rates are independent."""
 
     run: str
     task: str
     stage: str
+    measured: str
+    """On which other starts."""
     difference: float
     interval: tuple[float, float]
     """Of 95 %."""
@@ -64,6 +69,8 @@ def success_of(run: TrainingRun) -> list[Success]:
         for evaluation in run.evaluations:
             if evaluation.stage == stage:
                 found += _successes(run, evaluation.result["task"], stage, HELD_OUT, evaluation.result)
+        known = {(success.task, success.measured) for success in found if success.stage == stage}
+        found += [one for one in _replayed(run, stage) if (one.task, one.measured) not in known]
         validation = run.records.get(stage, {}).get("validation", {})
         for name, measured in (("greedy", VALIDATION), ("sampled", SAMPLED_VALIDATION)):
             if name in validation:
@@ -80,21 +87,21 @@ def success_of(run: TrainingRun) -> list[Success]:
 
 
 def gaps(successes: Sequence[Success]) -> list[Gap]:
-    """Validation less held-out success, wherever both are known.
+    """Success on training or validation starts less that on held-out starts, wherever both are known.
 
     The interval is Newcombe's (Statistics in Medicine 17, 1998, method 10), made of the intervals of both rates.
     """
     found = []
-    for validation in successes:
+    for other in successes:
         for held_out in successes:
-            same = (validation.run, validation.task, validation.stage) == (held_out.run, held_out.task, held_out.stage)
-            measured = (validation.measured, held_out.measured) == (VALIDATION, HELD_OUT)
-            if same and measured and validation.interval and held_out.interval:
+            same = (other.run, other.task, other.stage) == (held_out.run, held_out.task, held_out.stage)
+            measured = other.measured in (VALIDATION, TRAINING) and held_out.measured == HELD_OUT
+            if same and measured and other.interval and held_out.interval:
                 (p, (low_p, high_p)), (q, (low_q, high_q)) = (
-                    (one.rate, one.interval) for one in (validation, held_out) if one.interval
+                    (one.rate, one.interval) for one in (other, held_out) if one.interval
                 )
                 interval = (p - q - math.hypot(p - low_p, high_q - q), p - q + math.hypot(high_p - p, q - low_q))
-                found.append(Gap(validation.run, validation.task, validation.stage, p - q, interval))
+                found.append(Gap(other.run, other.task, other.stage, other.measured, p - q, interval))
     return found
 
 
@@ -123,6 +130,18 @@ def _successes(run: TrainingRun, task: str, stage: str, measured: str, plain: di
     """Success as a record has it, and that of each of its tasks."""
     each = [_success(run, name, stage, measured, part) for name, part in plain.get("tasks", {}).items()]
     return [_success(run, task, stage, measured, plain), *each]
+
+
+def _replayed(run: TrainingRun, stage: str) -> list[Success]:
+    """Of the checkpoint of a stage, played again."""
+    found = []
+    for who, measured in ((stage, HELD_OUT), (f"{stage}_train", TRAINING)):
+        for task, seeds in run.strategies.get(who, {}).items():
+            successes, episodes = sum(name is not None for name in seeds.values()), len(seeds)
+            if episodes:
+                interval = wilson_interval(successes, episodes)
+                found.append(Success(run.name, task, stage, measured, successes / episodes, interval, episodes))
+    return found
 
 
 def _success(run: TrainingRun, task: str, stage: str, measured: str, plain: dict[str, Any]) -> Success:

@@ -12,7 +12,11 @@ from typing import Any
 from sim_train.reports.diagnostics import complete_all
 
 STAGES = ("sft", "rl")
-NOT_COMPARED = ("seed", "output_dir", "dry_run", "rollout", "hardware", "stages")
+DEMONSTRATIONS, RL_TRAIN = "demonstrations", "rl_train"
+"""Who plays again beside the checkpoints of both stages: the demonstrations' expert; RL where it was trained."""
+STRATEGIES, FILMS = "replays/strategies", "replays/videos"
+"""Folders of what `sim_train.replay` makes in a run."""
+NOT_COMPARED = ("seed", "output_dir", "dry_run", "rollout", "hardware", "stages", "report")
 """Settings in which runs of one group may differ."""
 
 
@@ -46,6 +50,13 @@ class TrainingRun:
     """Of its checkpoints, by stage."""
     status: str
     """For people."""
+    revisions: dict[str, str]
+    """By stage that is finished: hash of its weights."""
+    strategies: dict[str, dict[str, dict[str, str | None]]]
+    """By player (a stage, `DEMONSTRATIONS`, `RL_TRAIN`), task and seed: how an episode was done, None for a failure; as
+    far as the run's checkpoints were played again (`sim_train.replay`)."""
+    films: dict[str, dict[str, Any]]
+    """By stage, by seed: "path" in `FILMS` and "success"; likewise."""
 
     @property
     def name(self) -> str:
@@ -93,6 +104,9 @@ def read_run(root: Path) -> TrainingRun:
         rl=complete_all(lines["rl"] or records.get("rl", {}).get("curve", []), wanted),
         evaluations=_evaluations(root, {manifest.get("weights_sha256"): stage for stage, manifest in found.items()}),
         status=_status(records, metrics),
+        revisions=(revisions := {stage: str(manifest.get("weights_sha256")) for stage, manifest in found.items()}),
+        strategies=_replayed(root / STRATEGIES, "tasks", revisions),
+        films=_replayed(root / FILMS, "videos", revisions),
     )
 
 
@@ -162,6 +176,17 @@ def _evaluations(root: Path, stages: Mapping[str | None, str]) -> list[Evaluatio
             if "successes" in result and result.get("revision") in stages:
                 found.append(Evaluation(stages[result["revision"]], path, result))
     return sorted(found, key=lambda evaluation: STAGES.index(evaluation.stage))
+
+
+def _replayed(folder: Path, part: str, revisions: Mapping[str, str]) -> dict[str, Any]:
+    """By player: what was replayed; weights that the run has no more are left out."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        content = _json(path)
+        revision = _part(content, "made_of", path).get("revision")
+        if revision is None or revision == revisions.get("rl" if path.stem == RL_TRAIN else path.stem):
+            found[path.stem] = _part(content, part, path)
+    return found
 
 
 def _status(records: Mapping[str, dict[str, Any]], metrics: Mapping[str, Path]) -> str:

@@ -7,6 +7,8 @@ import pytest
 from made_states import made
 
 from sim_train.envs import BatchEnv
+from sim_train.reports.pushcut import Share, compare
+from sim_train.reports.runs import DEMONSTRATIONS
 from sim_train.strategies import Course, bounding_box, lowest_corner
 from sim_train.worlds.shapes import Body, Shape
 from sim_train.worlds.states import States
@@ -156,6 +158,11 @@ def test_pulling_where_the_expert_carries_has_another_name():
     assert len(carried) >= 6 and set(carried.values()) <= {"carried", "pushed, then carried"}
     assert list(pulled.values()).count("pushed") >= 5
     assert not set(pulled.values()) & set(carried.values())  # some hop: "carried, then pushed"
+    found = compare("run", "place_empty_cup", {DEMONSTRATIONS: carried, "sft": carried, "rl": pulled})
+    assert found.new_share == Share(len(pulled), len(pulled)) and "pushed" in found.new
+    again = placed(task, list(range(SEED + 8, SEED + 16)), lambda view, played, expert: expert(view))
+    found = compare("run", "place_empty_cup", {DEMONSTRATIONS: carried, "rl": again})
+    assert (found.new, found.new_share) == ((), Share(0, len(again)))
 
 
 def test_only_followed_episodes_have_a_strategy():

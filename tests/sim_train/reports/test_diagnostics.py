@@ -5,7 +5,7 @@ import pytest
 from made_runs import rl_record
 from policy_api.intervals import wilson_interval
 
-from sim_train.reports.diagnostics import RL_PANELS, complete, complete_all, finite, group_interval
+from sim_train.reports.diagnostics import RL_PANELS, complete, complete_all, finite, group_interval, levels, of_task
 
 
 def test_shares_and_rates_follow_from_counts():
@@ -36,7 +36,12 @@ def test_numbers_that_are_not_finite_become_none():
 
 
 def test_every_panel_shows_something_of_a_complete_record():
-    full = complete(rl_record(1, validation_s=1.0, anchor_loss=0.1, explained_variance=0.5, value_error=0.2), 4, 0)
+    full = complete(
+        rl_record(1, validation_s=1.0, anchor_loss=0.1, explained_variance=0.5, value_error=0.2, greedy_success=0.4),
+        4,
+        0,
+    )
+    assert (full["steps_per_s"], full["train_gap"]) == (50.0, pytest.approx(0.1))
     for panel in RL_PANELS:
         assert all(curve.key in full for curve in panel.curves), panel.title
 
@@ -69,3 +74,18 @@ def test_an_interval_covers_the_truth_when_groups_differ():
 def test_no_group_is_refused():
     with pytest.raises(ValueError, match="at least one group"):
         group_interval([], 8)
+
+
+def test_one_task_of_several_is_read_as_a_run_of_its_own():
+    record = rl_record(3, 0.5, tasks={"a": {"success": 0.2, "success_ci95": [0.1, 0.3]}, "b": {"success": 0.8}})
+    record["greedy_tasks"] = {"a": {"success": 0.4, "success_ci95": [0.3, 0.5]}}
+    assert of_task([rl_record(2), record], "a") == [
+        {"update": 3, "success": 0.2, "success_ci95": [0.1, 0.3], "greedy_success": 0.4, "greedy_ci95": [0.3, 0.5]}
+    ]
+    assert of_task([record], "b")[0]["greedy_success"] is None
+    assert of_task([record], "c") == []
+
+
+def test_levels_of_a_curriculum():
+    record = rl_record(2, levels={"a": {"level": 0.5, "spread": 0.75}})
+    assert levels([rl_record(1), record]) == [{"update": 2, "a": 0.5}]

@@ -53,7 +53,7 @@ def test_a_finished_run_with_videos(tmp_path, make_run, evaluate_run):
     assert all(address.startswith("data:") for address in page.addresses)  # nothing from elsewhere
     assert page.tags.count("video") == 4
     assert "greedy, held-out starts 90.0 % 85.0 to 95.0 % 200" in page.text
-    assert "rl +5.0" in page.text
+    assert "rl, greedy, validation starts +5.0" in page.text
     assert "rl.update.learning_rate 0.001" in page.text
     assert "rollout 80.0 %, update 20.0 %, validation 2.5 %" in page.text
     assert "1000000..1000001 (2)" in page.text
