@@ -75,7 +75,7 @@ class Course:
         kinds = np.stack([held & off, held & ~off, ~held])
         sums = self.way_m[:, None] + np.cumsum(kinds * way, axis=-1)
         reached = sums >= _ENOUGH_M[:, None]
-        new = [kind for kind in np.flatnonzero(reached[:, -1]) if kind not in self._order]
+        new = [int(kind) for kind in np.flatnonzero(reached[:, -1]) if kind not in self._order]
         self._order += sorted(new, key=lambda kind: int(reached[kind].argmax()))
         self.way_m = sums[:, -1]
         self._arms_m += ((near & off[:, None]) * way[:, None]).sum(axis=0)

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sim_train.reports.diagnostics import Diagnostic, Panel
 
@@ -65,6 +66,7 @@ def success_plot(runs: Sequence[Series], names: Sequence[str], task: str | None 
         for kind in range(len(names)):
             _median(axes, [run for run in runs if run.kind == kind], "success", "update", COLOURS[kind % len(COLOURS)])
         axes.set(xlabel="update", ylabel="success", ylim=(-0.02, 1.05))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if task:
             axes.set_title(task, fontsize=10)
             return _svg(figure)
@@ -99,6 +101,7 @@ def panel_plot(panel: Panel, runs: Sequence[Series], x: str = "update") -> bytes
             if max(values) == min(values) == 0:
                 axes.set_ylim(-0.05, 1)
         axes.set(xlabel=x, title=panel.title)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.title.set_fontsize(10)
         if len(curves) > 1:
             axes.legend(frameon=False, fontsize=7.5, loc="best")

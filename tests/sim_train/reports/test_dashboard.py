@@ -32,9 +32,38 @@ def test_success_with_interval_phases_and_what_is_left():
     assert "60.0% (50%..70%)" in lines["sampled success"]
     assert "80.0% (70%..90%)" in lines["greedy success"]
     assert "60%" in lines["mixed groups"]
-    time = next(line for line in lines.values() if line.startswith("rollouts"))
-    assert "rollouts 8.0 s, update 2.0 s, validation 1.5 s, 5 episodes/s" in time
-    assert "at most 1.7 of 2.0 min left, about 10 updates" in time  # 100 s at 10 s an update
+    phases, workers, left = list(lines)[-3:]
+    assert phases == "rollouts 8.0 s, update 2.0 s, validation 1.5 s, 5 episodes/s, 50 steps/s"
+    assert workers == "workers: environment 9.0 s, pictures 3.0 s, inference 3.0 s, idle 1.0 s"
+    assert left.startswith("at most 1.7 of 2.0 min left, about 10 updates; ends by ")  # 100 s at 10 s an update
+
+
+def several_tasks(update):
+    names = ("pick_cube", "a_task_with_quite_a_long_name")
+    tasks = {name: {"success": 0.1 * update, "success_ci95": [0.0, 1.0]} for name in names}
+    greedy = {name: {"success": 0.05 * update, "success_ci95": [0.0, 1.0]} for name in names}
+    return rl_record(
+        update, greedy_success=0.8, greedy_ci95=[0.7, 0.9], validation_s=12.5, tasks=tasks, greedy_tasks=greedy
+    )
+
+
+def test_every_task_has_its_line():
+    dashboard = Dashboard(budget_min=2.0)
+    dashboard.add(rl_record(1))
+    dashboard.add(several_tasks(4))
+    lines = text_of(dashboard).splitlines()
+    assert next(line for line in lines if "pick_cube" in line).split() == ["pick_cube", "▄", "40%,", "greedy", "20%"]
+
+
+def test_it_fits_in_80_columns():
+    dashboard = Dashboard(budget_min=240.0)
+    for update in range(1, 61):
+        dashboard.add(several_tasks(update / 60) | {"update": update, "episodes": 40 * update})
+    console = Console(file=io.StringIO(), width=200)
+    console.print(dashboard)
+    lines = console.file.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80, lines
+    assert any("a_task_with_quite_.." in line for line in lines)
 
 
 def test_the_first_record_of_a_resumed_run_has_no_pace():
