@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from sim_train.files import write_file
 from sim_train.scale.shards import place, whole
 
 _COSTS_BETWEEN_SAVES = 20
@@ -53,9 +53,9 @@ def save_state(path: Path, state: StageState) -> None:
     content = save({name: np.ascontiguousarray(array) for name, array in state.arrays.items()})
     digest = hashlib.sha256(content).hexdigest()
     name = _ARRAYS.format(digest[:16])
-    _replace(path / name, content)
+    write_file(path / name, content)
     values = {"arrays": name, "arrays_sha256": digest, "values": state.values}
-    _replace(path / _STATE, json.dumps(values).encode())
+    write_file(path / _STATE, json.dumps(values).encode())
     for old in path.glob(_ARRAYS.format("*")):
         if old.name != name:
             old.unlink()
@@ -154,12 +154,3 @@ def restore_policy(policy: HasWeights, arrays: dict[str, NDArray[np.generic]], p
             if name.startswith(prefix)
         }
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -12,7 +12,7 @@ The hashes find damage and mix-ups. They are no signature: who can write the dir
 `python -m sim_train.checkpoint inspect DIR` checks a checkpoint and prints what is in it.
 """
 
-from sim_train.checkpoint.files import GOLDEN, MANIFEST, WEIGHTS, CheckpointError
+from sim_train.checkpoint.files import GOLDEN, MANIFEST, WEIGHTS, CheckpointError, clear_leftovers
 from sim_train.checkpoint.golden import Deviation
 from sim_train.checkpoint.manifest import read_manifest
 from sim_train.checkpoint.store import load_checked, load_policy, save_policy
@@ -23,6 +23,7 @@ __all__ = [
     "WEIGHTS",
     "CheckpointError",
     "Deviation",
+    "clear_leftovers",
     "load_checked",
     "load_policy",
     "read_manifest",

@@ -98,6 +98,13 @@ def replaced(path: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def clear_leftovers(path: Path) -> None:
+    """Remove what a process that was killed left of the checkpoint it was writing to `path`; none may be at it now."""
+    for fresh in path.parent.glob(f".{path.name}.*"):
+        if not fresh.name.startswith(f".{path.name}.old."):  # which may hold the only copy
+            shutil.rmtree(fresh)
+
+
 def _to_disk(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())

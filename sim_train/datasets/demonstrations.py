@@ -27,9 +27,9 @@ from sim_train.datasets.index import (
     read_index,
     shard_name,
     spec_of,
-    write_file,
     write_index,
 )
+from sim_train.files import write_file
 from sim_train.rollouts.trajectories import Trajectories, concatenate
 from sim_train.worlds.seeds import TRAIN, check_seeds
 

@@ -17,8 +17,9 @@ from policy_api.schema import PolicySpec, first_difference
 
 from sim_train.datasets.demonstrations import DemonstrationSet
 from sim_train.datasets.episode_log import UnusableEpisodeError, contract_of, read_facts, read_log
-from sim_train.datasets.index import RECORDED, DatasetError, origin_of, write_file
+from sim_train.datasets.index import RECORDED, DatasetError, origin_of
 from sim_train.datasets.recorded import RecordedEpisode, spec_problem, to_demonstration
+from sim_train.files import write_file
 from sim_train.rollouts.trajectories import Trajectories
 
 REPORT: Final = "import.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any, Final
 
 from policy_api.errors import InvalidSpec
 from policy_api.schema import PolicySpec
+
+from sim_train.files import write_file
 
 FILE: Final = "index.json"
 SCHEMA_VERSION: Final = 2
@@ -125,13 +126,3 @@ def _shard(number: int, entry: Mapping[str, Any]) -> Shard:
     if not all(type(count) is int for count in counts) or not 0 <= shard.episodes <= shard.tried:
         raise ValueError(f"shard {number} has {shard.episodes!r} episodes of {shard.tried!r} tried")
     return shard
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a whole file in one step, so that a kill leaves the old one or the new one."""
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -12,6 +12,7 @@ from sim_train.checkpoint import (
     MANIFEST,
     WEIGHTS,
     CheckpointError,
+    clear_leftovers,
     load_checked,
     load_policy,
     read_manifest,
@@ -143,3 +144,14 @@ def test_a_directory_that_is_no_checkpoint_is_not_overwritten(tiny_policy, check
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match=r"empty exists and is no checkpoint"):
         save_policy(tmp_path / "empty", tiny_policy, {})
+
+
+def test_what_a_kill_left_of_a_checkpoint_can_be_cleared(checkpoint):
+    half, old, other = (checkpoint.parent / name for name in (".policy.x1", ".policy.old.x2", ".policy2.x3"))
+    for left in (half, old, other):
+        left.mkdir()
+        (left / WEIGHTS).write_bytes(b"half")
+    clear_leftovers(checkpoint)
+    assert not half.exists()
+    assert old.exists() and other.exists()
+    load_policy(checkpoint)
