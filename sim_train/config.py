@@ -21,6 +21,7 @@ from sim_train.envs.settings import WorldSettings
 from sim_train.hardware import HardwareConfig
 from sim_train.policies.choice import PolicyChoice
 from sim_train.policies.imitation import SftLossConfig
+from sim_train.reports.wandb_log import ReportConfig
 from sim_train.rigs import NOMINAL, load_rig
 from sim_train.rollouts.config import RolloutConfig
 from sim_train.scale.config import ScaleConfig
@@ -142,6 +143,8 @@ class TrainConfig:
     """Imitation."""
     rl: RlConfig = field(default_factory=RlConfig)
     """Reinforcement."""
+    report: ReportConfig = field(default_factory=ReportConfig)
+    """Who else gets the metrics."""
 
     def validate(self) -> None:
         """Raise ConfigError for values that make no sense together."""

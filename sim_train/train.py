@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import hydra
@@ -32,6 +33,7 @@ from sim_train.datasets.index import DatasetError
 from sim_train.datasets.record import DemonstrationError
 from sim_train.envs.settings import make_environment
 from sim_train.hardware import check_hardware
+from sim_train.reports.wandb_log import WandbMissingError, opened_log
 from sim_train.resume import ResumeError, clear_state
 from sim_train.rollouts.calls import WorkerFailureError
 from sim_train.rollouts.engine import make_engine
@@ -71,7 +73,7 @@ def train(config: TrainConfig, console: Console, stop: StopFlag | None = None) -
 
     Raises:
         ConfigError, CheckpointError, DatasetError, DemonstrationError, DivergedError, ResumeError, StartRateError,
-        WorkerFailureError: see there.
+        WandbMissingError, WorkerFailureError: see there.
         InterruptedRunError: stopped by the user; saved.
     """
     make = functools.partial(make_environment, config.worlds)
@@ -79,8 +81,9 @@ def train(config: TrainConfig, console: Console, stop: StopFlag | None = None) -
         if not team.leads:
             team.follow()
             return
-        with make_engine(config.rollout, make) as pool:
-            _run_stages(Run(config, pool, team.gradients, console, stop or StopFlag(), team))
+        log = opened_log(config.report, Path(config.output_dir), dataclasses.asdict(config))
+        with log as told, make_engine(config.rollout, make) as pool:
+            _run_stages(Run(config, pool, team.gradients, console, stop or StopFlag(), team, told))
 
 
 def _run_stages(run: Run) -> None:
@@ -129,6 +132,7 @@ def run_main(
         DivergedError,
         ResumeError,
         StartRateError,
+        WandbMissingError,
         WorkerFailureError,
     ) as error:
         print(f"sim_train.train: {error}", file=errors or sys.stderr)

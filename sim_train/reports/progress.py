@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,14 +24,18 @@ class MetricsFile:
     A process that is killed may leave its last line torn: without its end, it counts as not written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, also: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """`also` gets each record, too."""
         self.path = path
+        self._also = also
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        if self._also is not None:
+            self._also(record)
 
     def keep(self, lines: int) -> None:
         """Drop everything after the first `lines` records."""

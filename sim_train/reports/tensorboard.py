@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from sim_train.reports.runs import TrainingRun, flat
 
@@ -20,13 +21,17 @@ def scalars(run: TrainingRun) -> Iterator[tuple[str, float, int]]:
     task has the task's name in front, as in "rl/tasks/pick_cube/success"."""
     for stage, records, step in (("sft", run.sft, "step"), ("rl", run.rl, "update")):
         for record in records:
-            for dotted, value in flat(record).items():
-                name = dotted.replace(".", "/")
-                if isinstance(value, (int, float)) and name != step:
-                    yield f"{stage}/{name}", float(value), record[step]
-                elif isinstance(value, list):
-                    for end, bound in zip(("low", "high"), value, strict=True):
-                        yield f"{stage}/{name}_{end}", float(bound), record[step]
+            yield from ((f"{stage}/{name}", value, record[step]) for name, value in numbers(record) if name != step)
+
+
+def numbers(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Name and value of every number in a record, as described for `scalars`; a stage's name is not in front."""
+    for dotted, value in flat(record).items():
+        name = dotted.replace(".", "/")
+        if isinstance(value, (int, float)):
+            yield name, float(value)
+        elif isinstance(value, list):
+            yield from ((f"{name}_{end}", float(bound)) for end, bound in zip(("low", "high"), value, strict=True))
 
 
 def write_events(run: TrainingRun) -> Path:

@@ -15,6 +15,7 @@ from rich.console import Console
 from sim_train.algorithms.parallel import GradientThreads
 from sim_train.config import TrainConfig
 from sim_train.reports.progress import MetricsFile
+from sim_train.reports.wandb_log import WandbLog
 from sim_train.rigs import load_rig
 from sim_train.rollouts.engine import RolloutEngine
 from sim_train.scale.team import Shared, Team
@@ -67,6 +68,8 @@ class Run:
     stop: StopFlag = field(default_factory=StopFlag)
     team: Team | None = None
     """The processes that learn; None: this one alone."""
+    log: WandbLog | None = None
+    """Who else gets the metrics."""
 
     def share(self, make: Callable[..., T], *parts: object) -> Shared[T]:
         """A learner in every process of the team; see `Team.share`."""
@@ -91,4 +94,4 @@ class Run:
 
     def metrics(self, stage: str) -> MetricsFile:
         """The stage's curves."""
-        return MetricsFile(self.root / "metrics" / f"{stage}.jsonl")
+        return MetricsFile(self.root / "metrics" / f"{stage}.jsonl", self.log.writer(stage) if self.log else None)
