@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -16,6 +15,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 
 from benchmarks.rl.sb3_worker import serve
 from sim_train.rollouts.environment import MakeEnvironment
+from sim_train.rollouts.pool import worker_context
 
 Array = NDArray[Any]
 Encode = Callable[[Sequence[str]], Array]
@@ -45,7 +45,7 @@ class Worlds(VecEnv):
         envs_per_worker: int,
         first_seed: int,
     ) -> None:
-        context = multiprocessing.get_context("forkserver")
+        context = worker_context()
         self._encode = encode
         self._each = envs_per_worker
         self._connections: list[Connection] = []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +41,14 @@ class _Worker:
     still: Stillness = field(default_factory=Stillness)
     heard_s: float = 0.0
     """When it was heard last."""
+
+
+def worker_context() -> ForkServerContext:
+    """How worker processes are started. A process has one fork server, so whoever starts workers starts them so: the
+    first one decides what all of them have imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
 
 
 class WorkerPool:
@@ -77,8 +86,7 @@ class WorkerPool:
         self._make_environment = make_environment
         self._envs = envs_per_worker
         self._pace = Pace(timeout_s)
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOADED)
+        self._context = worker_context()
         self._weights: Weights | None = None
         self._remote: Remote | None = None
         self._inference = (
