@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,10 +79,14 @@ def success_of(run: TrainingRun) -> list[Success]:
         greedy = [r for r in run.rl if r.get("greedy_success") is not None]
         if greedy:
             found.append(_latest(run, VALIDATION, greedy[-1], "greedy", greedy[-1].get("greedy_episodes")))
+            found += _latest_tasks(run, VALIDATION, greedy[-1], greedy[-1].get("greedy_tasks", {}))
     played = [r for r in run.rl if r.get("success") is not None]
     size = run.config.get("rl", {}).get("sampling", {}).get("group_size")
     if played:
         found.append(_latest(run, SAMPLED, played[-1], "", played[-1]["groups"] * size if size else None))
+        sampled = played[-1].get("tasks", {})
+        each = {name: part | {"episodes": part["groups"] * size if size else None} for name, part in sampled.items()}
+        found += _latest_tasks(run, SAMPLED, played[-1], each)
     return found
 
 
@@ -162,3 +166,10 @@ def _latest(run: TrainingRun, measured: str, record: dict[str, Any], which: str,
         interval=(bounds[0], bounds[1]) if bounds else None,
         episodes=episodes,
     )
+
+
+def _latest_tasks(
+    run: TrainingRun, measured: str, record: Mapping[str, Any], tasks: Mapping[str, dict[str, Any]]
+) -> list[Success]:
+    """Likewise of each of several tasks."""
+    return [_success(run, name, "rl", f"{measured}, update {record['update']}", part) for name, part in tasks.items()]

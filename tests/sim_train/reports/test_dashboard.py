@@ -4,6 +4,7 @@ import io
 
 from made_runs import rl_record
 from rich.console import Console
+from rich.text import Text
 
 from sim_train.reports.dashboard import Dashboard, sparkline
 from sim_train.reports.progress import Stage
@@ -84,3 +85,11 @@ def test_a_terminal_shows_it_and_a_file_does_not():
     assert plain.getvalue() == "rl: 0/2 update 1\nrl: a line that stays\n"
     assert "sampled success" in terminal.getvalue()
     assert "a line that stays" in terminal.getvalue()
+
+
+def test_the_bar_fits_in_80_columns():
+    file = io.StringIO()
+    with Stage("rl", 240.0, Console(file=file, force_terminal=True, width=80)) as stage:
+        stage.advance(123.4, "update 123, 54400 episodes, sampled 19.5%", rl_record(123))
+    drawn = Text.from_ansi(file.getvalue()).plain
+    assert "update 123, 54400 episodes, sampled 19.5%" in drawn

@@ -8,7 +8,7 @@ import pytest
 from made_runs import rl_record
 
 from sim_train.reports.page import write_page
-from sim_train.reports.runs import read_run
+from sim_train.reports.runs import STRATEGIES, read_run
 
 EMPTY = {"meta", "img", "br", "link", "input"}
 
@@ -84,3 +84,31 @@ def test_a_run_that_has_only_begun(tmp_path):
 def test_no_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one run"):
         write_page([], tmp_path / "report.html")
+
+
+def test_several_tasks_a_curriculum_and_strategies(tmp_path, make_run):
+    root = make_run(tmp_path / "train")
+    lines = [json.loads(line) for line in (root / "metrics" / "rl.jsonl").read_text().splitlines()]
+    for line in lines:
+        tasks = {
+            name: {"success": 0.5, "success_ci95": [0.4, 0.6], "groups": 2} for name in ("pick_cube", "click_bell")
+        }
+        line |= {"tasks": tasks, "levels": {name: {"level": 0.3, "spread": 0.5} for name in tasks}}
+    (root / "metrics" / "rl.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    played = {
+        "demonstrations": {"1": "carried", "2": "carried"},
+        "sft": {"1": "carried", "2": None},
+        "rl": {"1": "carried", "2": "pushed"},
+    }
+    (root / STRATEGIES).mkdir(parents=True)
+    for who, seeds in played.items():
+        made_of = {} if who == "demonstrations" else {"revision": f"{who}train"}
+        text = json.dumps({"made_of": made_of, "tasks": {"pick_cube": seeds}})
+        (root / STRATEGIES / f"{who}.json").write_text(text)
+    write_page([read_run(root)], tmp_path / "report.html")
+    page = checked(tmp_path / "report.html")
+    content = (tmp_path / "report.html").read_text()
+    assert all(f'alt="{title}"' in content for title in ("pick_cube", "click_bell", "Curriculum"))
+    assert "1 of 2 successes of RL, 50.0 %" in page.text
+    assert "in a way that none of 2 demonstrations shows: pushed." in page.text
+    assert "pushed (new) 0 of 2, 0.0 %" in page.text

@@ -54,6 +54,14 @@ def test_success_of_a_run_that_goes_on_is_its_latest(tmp_path, make_run):
     assert (latest.rate, latest.interval, latest.episodes) == (0.9, (0.85, 0.94), 200)
 
 
+def test_a_run_that_goes_on_tells_the_latest_of_every_task(tmp_path, make_run):
+    run = read_run(make_run(tmp_path / "train", finished=False))
+    run.rl[-1]["tasks"] = {"a": {"success": 0.25, "success_ci95": [0.1, 0.4], "groups": 5}}
+    run.rl[-1]["greedy_tasks"] = {"a": rate(30, 100, 0.2, 0.4)}
+    rows = [(s.measured, s.rate, s.episodes) for s in success_of(run) if s.task == "a"]
+    assert rows == [(f"{VALIDATION}, update 4", 0.3, 100), (f"{SAMPLED}, update 4", 0.25, 40)]
+
+
 def test_the_gap_has_newcombes_interval():
     # Newcombe 1998, table II, method 10: 56/70 less 48/80 has the interval 0.0524..0.3339
     validation = Success("r", "t", "rl", VALIDATION, 56 / 70, (0.6918, 0.8769), 70)
