@@ -51,7 +51,7 @@ class DemosConfig:
     engine: str = "mujoco"
     """One of `sim_train.worlds.engine.ENGINES`."""
     randomization: dict[str, Any] = field(default_factory=dict)
-    """What is drawn anew for every episode, as in `sim_train/conf/randomization`; empty: only the layout."""
+    """What is drawn anew for every episode, as in `sim_train/conf/demos/randomization`; empty: only the layout."""
     cameras: list[str] = field(default_factory=lambda: ["front"])
     """Cameras of the contract."""
     image_size: int = 64
@@ -127,7 +127,7 @@ def _names(cameras: Sequence[str]) -> tuple[str, ...]:
 ConfigStore.instance().store(name="demos_settings", node=DemosConfig)
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="demos")
+@hydra.main(version_base="1.3", config_path="conf/demos", config_name="demos")
 def main(cfg: DictConfig) -> None:
     """Entry point."""
     console = Console(soft_wrap=True)

@@ -26,7 +26,7 @@ class WorldSettings:
     """Its name; several as in "pick_cube+push_cube"."""
     engine: str = "mujoco"
     randomization: str = "none"
-    """A preset of `sim_train/conf/randomization`, or a YAML file."""
+    """A preset of `sim_train/conf/demos/randomization`, or a YAML file."""
     knobs: Mapping[str, float] = field(default_factory=dict)
     """Difficulty knobs: arguments of the tasks' constructors. Each goes to every task that has it."""
     curriculum: Mapping[str, tuple[float, float]] = field(default_factory=dict)

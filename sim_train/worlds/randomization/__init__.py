@@ -1,7 +1,7 @@
 """What makes every episode's world different: distributions, presets, and a function that draws an episode.
 
 `BatchEnv(task, n, draw=drawer(load_randomization("wide")))`; the quantities are described in `quantities.py`, the
-presets are in `sim_train/conf/randomization`.
+presets are in `sim_train/conf/demos/randomization`.
 """
 
 from sim_train.worlds.randomization.drawing import drawer

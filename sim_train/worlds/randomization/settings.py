@@ -10,13 +10,13 @@ import yaml
 from sim_train.worlds.randomization.distributions import distribution_from_plain
 from sim_train.worlds.randomization.quantities import GROUPS, CameraQuantities, Group, Randomization, limits
 
-PRESETS_DIR: Final = Path(__file__).resolve().parents[2] / "conf" / "randomization"
+PRESETS_DIR: Final = Path(__file__).resolve().parents[2] / "conf" / "demos" / "randomization"
 ABSOLUTE: Final = {"x_m": (-5.0, 5.0), "y_m": (-5.0, 5.0), "z_m": (-5.0, 5.0), "fovy_deg": (5.0, 150.0)}
 """Camera values that a rig gives as they are, not as deviations from the scene's; and what they may be."""
 
 
 def presets() -> list[str]:
-    """Names of the presets in `sim_train/conf/randomization`."""
+    """Names of the presets in `sim_train/conf/demos/randomization`."""
     return sorted(path.stem for path in PRESETS_DIR.glob("*.yaml"))
 
 
