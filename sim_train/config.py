@@ -16,6 +16,7 @@ from sim_train.algorithms.sampling import SamplingConfig
 from sim_train.algorithms.task_mix import TASK_WEIGHTS
 from sim_train.algorithms.updater import UpdateConfig
 from sim_train.curriculum import CurriculumConfig
+from sim_train.envs.chunks import parts_of
 from sim_train.envs.contract import ContractConfig
 from sim_train.envs.settings import WorldSettings
 from sim_train.hardware import HardwareConfig
@@ -116,7 +117,7 @@ class TrainConfig:
     engine: str = "mujoco"
     """Physics engine, one of `sim_train.worlds.engine.ENGINES`."""
     randomization: str = "none"
-    """How much worlds differ: a preset of `conf/randomization`, or a YAML file."""
+    """How much worlds differ: a preset of `conf/demos/randomization`, or a YAML file."""
     rig: str = NOMINAL
     """The rig that worlds are centred on: a file of `calibration/rigs`."""
     stages: list[str] = field(default_factory=lambda: list(STAGES))
@@ -185,6 +186,13 @@ class TrainConfig:
             (
                 self.rl.sampling.task_weights in TASK_WEIGHTS,
                 f"rl.sampling.task_weights must be one of {list(TASK_WEIGHTS)}",
+            ),
+            (
+                self.engine != "sapien"
+                or self.demonstrations.source != ""
+                or len(parts_of(self.contract.horizon)) == 1,
+                "engine=sapien cannot undo what the scripted expert tries out for chunks of 10 steps and more; give "
+                "demonstrations.source, or use engine=mujoco or a shorter contract.horizon",
             ),
             *self.curriculum.checks(),
             (self.rl.validation_episodes >= 1, "rl.validation_episodes must be at least 1"),

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from sim_train.config import TrainConfig
+from sim_train.envs.chunks import episode_chunks
 from sim_train.policies.choice import PolicyChoice, make_policy
 from sim_train.policies.imitation import SftLossConfig
 from sim_train.policies.kinds import StoredPolicy
@@ -127,6 +128,7 @@ def estimate(config: TrainConfig) -> Estimate:
     most = groups if rl.algorithm == "ppo" else math.ceil(groups * rl.sampling.oversample)
     episodes = (groups * size, most * size)
     longest = max(config.worlds.make_task(i).max_chunks for i in range(len(config.worlds.tasks)))
+    longest = episode_chunks(longest, spec.horizon)
     chunks = (episodes[0] * longest, episodes[1] * longest)
     actions = spec.horizon * len(spec.action)
     pixels = sum(3 * camera.input_size**2 for camera in spec.cameras)

@@ -5,9 +5,11 @@ The arm of every world is moved by `motion_control`, by the functions that the d
 once and the physics of a whole chunk then runs in one go.
 """
 
+import copy
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +22,11 @@ from piper_description import HOME_POSITION, JOINT_NAMES, R_BASE_TOOL_HOME, tcp_
 from policy_api.images import decode_jpeg, encode_jpeg, to_network_input
 from policy_api.schema import CameraSpec, PolicySpec
 
+from sim_train.envs.chunks import REST_STEPS, episode_chunks, parts_of
 from sim_train.envs.specs import task_spec
 from sim_train.strategies import Course
 from sim_train.worlds.engine import CONTROL_DT_S, Engine, make_engine
-from sim_train.worlds.episode import Episode, nominal_episode
+from sim_train.worlds.episode import Actuation, Episode, nominal_episode
 from sim_train.worlds.judge import Judge
 from sim_train.worlds.states import States
 from sim_train.worlds.task import ExpertView, Task
@@ -86,7 +89,7 @@ class BatchEnv:
         self.task = make_task(task) if isinstance(task, str) else task
         self.spec: PolicySpec = spec or task_spec(self.task)
         self.num_envs = num_envs
-        self.max_chunks = self.task.max_chunks
+        self.max_chunks = episode_chunks(self.task.max_chunks, self.spec.horizon)
         self._cameras = [c for c in self.spec.cameras if cameras is None or c.name in cameras]
         self._video_size = video_size
         self._draw = draw
@@ -146,11 +149,9 @@ class BatchEnv:
     def step(self, actions: NDArray[np.float32], indices: Sequence[int] | None = None) -> StepResult:
         """Execute one chunk in each world: `actions` (n, H, 4 * arms) in the contract's units."""
         rows = self._rows(indices)
-        ctrl = self._setpoints(rows, np.asarray(actions, dtype=np.float64))
-        for i, row in enumerate(rows):
-            actuation = self.episode(row).actuation
-            if actuation is not None:
-                ctrl[i] = actuation.through(ctrl[i])
+        ctrl, refused, late = self._setpoints(rows, np.asarray(actions, dtype=np.float64), self._settle_ticks)
+        self.executed.update(refused=int(refused.sum()), late=int(late.sum()))
+        ctrl = _through([self.episode(row).actuation for row in rows], ctrl)
         motion = self._engine.play(rows, ctrl)
         self._chunks[rows] += 1
         self._played_ticks[rows] = ctrl.shape[1]
@@ -166,15 +167,45 @@ class BatchEnv:
         return StepResult(self._observe(rows), success, executed, done, motion.fault)
 
     def expert_actions(self, indices: Sequence[int] | None = None) -> NDArray[np.float32]:
-        """The scripted expert's next chunk for each world, (n, H, 4 * arms)."""
+        """The scripted expert's next chunk for each world, (n, H, 4 * arms).
+
+        In a long chunk it does several things: each is tried in the worlds, which are then put back. ValueError if the
+        engine cannot put them back.
+        """
         rows = self._rows(indices)
+        *first, last = parts_of(self.spec.horizon)
+        if not first:
+            return self._expert_part(rows, last)
+        made = []
+        with self._rehearsal(rows) as actuations:
+            for steps in first:
+                part = self._expert_part(rows, steps)
+                rest = np.repeat(part[:, -1:], REST_STEPS, axis=1)
+                rest.reshape(*rest.shape[:2], self._arms, -1)[..., :3] = 0.0
+                made += [part, rest]
+                ctrl, _, _ = self._setpoints(rows, np.concatenate([part, rest], axis=1).astype(np.float64), 0)
+                self._engine.play(rows, _through(actuations, ctrl))
+            made.append(self._expert_part(rows, last))
+        return np.concatenate(made, axis=1)
+
+    @contextmanager
+    def _rehearsal(self, rows: NDArray[np.int64]) -> Iterator[list[Actuation | None]]:
+        """What is played in these worlds meanwhile, through the given actuations, is undone."""
+        position, velocity = self._command.position.copy(), self._command.velocity.copy()
+        actuations = [copy.deepcopy(self.episode(row).actuation) for row in rows]
+        with self._engine.rehearsal(rows):
+            yield actuations
+        self._command = LimiterState(position, velocity)
+
+    def _expert_part(self, rows: NDArray[np.int64], steps: int) -> NDArray[np.float32]:
+        """What the script does in so many steps, (n, steps, 4 * arms)."""
         states = self._engine.now(rows)
         tcp = tcp_pose(self._command.position[rows, :, :6])[..., :3, 3] + states.bases
         chunks = []
         for i, row in enumerate(rows):
             episode = self.episode(row)
             opening = self._command.position[row, :, 6]
-            view = ExpertView(states[i], tcp[i], opening, episode.layout.target, self.spec.horizon, episode.scales)
+            view = ExpertView(states[i], tcp[i], opening, episode.layout.target, steps, episode.scales)
             chunks.append(self.task.expert(view))
         return np.stack(chunks).astype(np.float32)
 
@@ -221,8 +252,11 @@ class BatchEnv:
     def _rows(self, indices: Sequence[int] | None) -> NDArray[np.int64]:
         return np.arange(self.num_envs) if indices is None else np.asarray(indices, dtype=np.int64)
 
-    def _setpoints(self, rows: NDArray[np.int64], actions: Array) -> Array:
-        """200 Hz setpoints (n, T, arms, 7) of chunks (n, H, 4 * arms), as the driver would send them.
+    def _setpoints(
+        self, rows: NDArray[np.int64], actions: Array, settle_ticks: int
+    ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+        """200 Hz setpoints (n, T, arms, 7) of chunks (n, H, 4 * arms), as the driver would send them; and whether each
+        chunk (n,) is refused or late.
 
         A chunk that the driver would refuse, because it starts too far from the setpoint, moves nothing here either.
         """
@@ -231,12 +265,11 @@ class BatchEnv:
         waypoints = decode_ee_delta_position(each_arm, command.position, R_BASE_TOOL_HOME, TABLE_WORKSPACE)
         refused = (start_distance(waypoints[..., 0, :], command.position) > MAX_START_DISTANCE_RAD).any(axis=-1)
         waypoints[refused] = command.position[refused][:, None]  # as the driver: the arm stays where it is
-        targets = interpolate(command.position, waypoints, self._step_ticks, self._settle_ticks)
+        targets = interpolate(command.position, waypoints, self._step_ticks, settle_ticks)
         ctrl, command = setpoints(self._limiter, command, targets)
         late = (np.abs(command.position - targets[..., -1, :])[..., :6] > LATE_RAD).any(axis=(-2, -1))
-        self.executed.update(refused=int(refused.sum()), late=int(late.sum()))
         self._command.position[rows], self._command.velocity[rows] = command.position, command.velocity
-        return np.ascontiguousarray(ctrl.swapaxes(1, 2))
+        return np.ascontiguousarray(ctrl.swapaxes(1, 2)), np.asarray(refused), np.asarray(late)
 
     def _succeeded(self, rows: NDArray[np.int64], states: States) -> NDArray[np.bool_]:
         """Whether the task was done at each tick, (n, T)."""
@@ -281,3 +314,11 @@ class BatchEnv:
             picture = look.apply(self._engine.picture(row, camera.name, size, look.ticks_ago))
             quality = look.jpeg_quality or camera.jpeg_quality
         return to_network_input(decode_jpeg(encode_jpeg(picture, quality)), camera)
+
+
+def _through(actuations: Sequence[Actuation | None], ctrl: Array) -> Array:
+    """Setpoints (n, T, arms, 7) as they reach the servos."""
+    for i, actuation in enumerate(actuations):
+        if actuation is not None:
+            ctrl[i] = actuation.through(ctrl[i])
+    return ctrl

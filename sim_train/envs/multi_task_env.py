@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from policy_api.schema import PolicySpec
 
 from sim_train.envs.batch_env import BatchEnv, Observations, StepResult
+from sim_train.envs.chunks import episode_chunks
 from sim_train.worlds.engine import make_engine
 from sim_train.worlds.episode import Episode
 from sim_train.worlds.task import Task
@@ -38,7 +39,8 @@ class MultiTaskEnv:
         self._make_task = make_task
         self._tasks = tasks
         self._draw = draw
-        self.max_chunks = max(make_task(number, 1.0).max_chunks for number in range(tasks))
+        longest = max(make_task(number, 1.0).max_chunks for number in range(tasks))
+        self.max_chunks = episode_chunks(longest, spec.horizon)
         """Of the longest task."""
         self._engine = make_engine(engine, num_envs, [(camera.width, camera.height) for camera in spec.cameras])
         self._envs: dict[tuple[int, float], BatchEnv] = {}

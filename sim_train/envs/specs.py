@@ -5,22 +5,28 @@ from dataclasses import replace
 from typing import Final
 
 from piper_description import GRIPPER_MAX_OPENING, JOINT_LIMITS, JOINT_NAMES
+from policy_api.errors import InvalidSpec
 from policy_api.schema import CameraSpec, FieldSpec, PolicySpec, first_difference
 
+from sim_train.envs.chunks import MAX_HORIZON, REST_STEPS, TASK_HORIZON
 from sim_train.worlds.task import STEP_LIMIT_M, Task
 from sim_train.worlds.tasks import make_task, task_names
 
 MAX_STEP_M: Final = STEP_LIMIT_M
-
+_DT_S: Final = 0.1
 
 _NEAR_M: Final = 1.0
 """Places of bodies are told up to this distance from the arm's base, along each axis."""
 
 
 def task_spec(
-    task: str | Task, cameras: Sequence[str] = ("front",), image_size: int = 64, privileged: bool = False
+    task: str | Task,
+    cameras: Sequence[str] = ("front",),
+    image_size: int = 64,
+    privileged: bool = False,
+    horizon: int = TASK_HORIZON,
 ) -> PolicySpec:
-    """The contract for policies of `task`: cameras, joint positions, TCP displacements in chunks of four steps.
+    """The contract for policies of `task`: cameras, joint positions, TCP displacements in chunks of `horizon` steps.
 
     Several tasks that one policy does are named as in "pick_cube+push_cube".
     The network sees `image_size` x `image_size` pixels of each of `cameras`, which stream 320 x 240, or 640 x 480 where
@@ -28,12 +34,16 @@ def task_spec(
     other's. A `privileged` state also has the places of the task's bodies (m, frame of the first arm's base), for
     baselines that see no pictures: with it `cameras` may be empty.
     Raises ValueError for an unknown task or camera, and for tasks whose contracts differ; InvalidSpec for sizes outside
-    8..480.
+    8..480 and a horizon outside 4..50.
     """
+    if not TASK_HORIZON <= horizon <= MAX_HORIZON:
+        raise InvalidSpec(f"horizon is {horizon}; a chunk has {TASK_HORIZON}..{MAX_HORIZON} steps")
     if isinstance(task, Task):
-        return _spec_of(task, cameras, image_size, privileged)
+        return _spec_of(task, cameras, image_size, privileged, horizon)
     names = task_names(task)
-    first, *others = (replace(_spec_of(make_task(n), cameras, image_size, privileged), task=task) for n in names)
+    first, *others = (
+        replace(_spec_of(make_task(n), cameras, image_size, privileged, horizon), task=task) for n in names
+    )
     for name, other in zip(names[1:], others, strict=True):
         if difference := first_difference(first, other):
             raise ValueError(
@@ -43,7 +53,7 @@ def task_spec(
     return first
 
 
-def _spec_of(made: Task, cameras: Sequence[str], image_size: int, privileged: bool) -> PolicySpec:
+def _spec_of(made: Task, cameras: Sequence[str], image_size: int, privileged: bool, horizon: int) -> PolicySpec:
     known = [camera.name for camera in made.scene().cameras]
     if unknown := [name for name in cameras if name not in known]:
         raise ValueError(f"task {made.name!r} has no camera {unknown[0]!r}; it has {', '.join(known)}")
@@ -68,9 +78,9 @@ def _spec_of(made: Task, cameras: Sequence[str], image_size: int, privileged: bo
                 FieldSpec(arm + "gripper", "m", 0.0, GRIPPER_MAX_OPENING),
             )
         ),
-        horizon=4,
-        dt_s=0.1,
-        settle_s=0.2,
+        horizon=horizon,
+        dt_s=_DT_S,
+        settle_s=REST_STEPS * _DT_S,
         firmware_zero="current",
         task=made.name,
     )

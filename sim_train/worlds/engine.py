@@ -1,6 +1,7 @@
 """What every physics engine offers: many worlds of a task, played a chunk at a time."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -40,6 +41,9 @@ class Engine(Protocol):
 
     def now(self, rows: NDArray[np.int64]) -> States:
         """States (n,) of these worlds."""
+
+    def rehearsal(self, rows: NDArray[np.int64]) -> AbstractContextManager[None]:
+        """What is played in these worlds meanwhile is undone; ValueError if the engine cannot."""
 
     def picture(self, row: int, camera: str, size: tuple[int, int], ticks_ago: int = 0) -> NDArray[np.uint8]:
         """What `camera` sees in world `row` at `size` (width, height): (height, width, 3) RGB.

@@ -3,7 +3,8 @@
 import copy
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import mujoco
@@ -104,6 +105,15 @@ class MujocoEngine:
     def now(self, rows: NDArray[np.int64]) -> States:
         """See `engine.Engine`."""
         return self._states(rows, [self._place(row).state for row in rows])
+
+    @contextmanager
+    def rehearsal(self, rows: NDArray[np.int64]) -> Iterator[None]:
+        """See `engine.Engine`."""
+        places = [self._place(row) for row in rows]
+        before = [(place.state, place.played) for place in places]
+        yield
+        for place, (state, played) in zip(places, before, strict=True):
+            place.state, place.played = state, played
 
     def picture(self, row: int, camera: str, size: tuple[int, int], ticks_ago: int = 0) -> NDArray[np.uint8]:
         """See `engine.Engine`."""

@@ -1,6 +1,7 @@
 """Many worlds in SAPIEN: each has a PhysX scene of its own, made anew for every episode."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,13 @@ class SapienEngine:
     def now(self, rows: NDArray[np.int64]) -> States:
         """See `engine.Engine`."""
         return stack_states([self._world(row).states(now=True) for row in rows])
+
+    def rehearsal(self, rows: NDArray[np.int64]) -> AbstractContextManager[None]:
+        """ValueError: PhysX remembers contacts that cannot be put back."""
+        raise ValueError(
+            "the scripted expert tries long chunks out before it plays them, which the engine sapien cannot undo; "
+            "record demonstrations with the engine mujoco, or make contract.horizon less than 10"
+        )
 
     def picture(self, row: int, camera: str, size: tuple[int, int], ticks_ago: int = 0) -> NDArray[np.uint8]:
         """See `engine.Engine`."""

@@ -58,8 +58,9 @@ def test_the_paper_by_hand():
     assert told.episodes[0] == 512
     assert told.network.parameters == 7_541_237_184 + 14 * 4096 + 4096 + 4096 * 4096 + 4096  # and proprioception
     assert told.optimizer_bytes == 8 * told.network.trainable
-    # two operations a weight of the language model and a token: 256 patches, some 64 of text, 1 state, 4 x 8 actions
-    assert told.network.forward_flops == pytest.approx(2 * 6.6e9 * (256 + 64 + 1 + 32), rel=0.2)
+    # two operations a weight of the language model and a token: 256 patches, some 64 of text, 1 state, 25 x 8 actions
+    assert told.network.forward_flops == pytest.approx(2 * 6.6e9 * (256 + 64 + 1 + 200), rel=0.2)
+    assert told.chunks[0] == 512 * 3 and told.env_steps[0] == 512 * 3 * 25  # 9 chunks of 4, or 3 of 25
     assert told.gpu_hours == pytest.approx(230 * 8 * 45 / 60) == 1380
     text = "\n".join(told.lines())
     assert "1,380 GPU-hours for 230 updates" in text and "8 x A800-80G" in text
