@@ -15,12 +15,15 @@ from typing import Any
 import torch
 from policy_api.schema import PolicySpec
 from torch import nn
+from torch.nn.functional import smooth_l1_loss
 
 from sim_train.policies.gaussian import GaussianPolicy, Spread
 from sim_train.policies.imitation import SftLossConfig, SftReport
 from sim_train.policies.kinds import Kind, register, sizes
 from sim_train.policies.protocol import PolicyInputs
 from sim_train.policies.senses import Senses
+
+_SMOOTH = 0.1  # error, in a range of -1..1, above which the loss of a chunk is L1
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class ActConfig:
     latent: int = 8
     """Numbers in the latent."""
     kl: float = 10.0
-    """Weight of the latent's divergence from a standard normal, beside the L1 loss (the paper's value)."""
+    """Weight of the latent's divergence from a standard normal, beside the loss of the chunk (the paper's value)."""
     text_tokens: int = 12
     """Tokens an instruction."""
     visual_tokens: int = 4
@@ -132,15 +135,17 @@ class Act(GaussianPolicy):
         config: SftLossConfig,
         draws: torch.Tensor,
     ) -> tuple[torch.Tensor, SftReport]:
-        """L1 of a chunk decoded from its own latent, the latent's divergence, and the auxiliary loss.
+        """Smooth L1 of a chunk decoded from its own latent, the latent's divergence, and the auxiliary loss.
 
-        See `Policy.imitation_loss`; the report has the L1 part.
+        See `Policy.imitation_loss`; the report has the first part.
+        Plain L1 is flat between two ways to act: an answer half-way is no worse than one nearer to either, and the
+        network is slow to find out which of two bodies the words mean.
         """
         shown = self.normalise(actions).clamp(-1, 1)
         mean, log_variance = self.encode_shown(inputs, shown * (weights > 0))
         noise = torch.special.ndtri(draws.double().clamp(1e-6, 1 - 1e-6)).to(mean)
         answer, estimate = self(inputs, mean + (0.5 * log_variance).exp() * noise)
-        imitation = ((answer - shown).abs() * weights).sum()
+        imitation = (smooth_l1_loss(answer, shown, reduction="none", beta=_SMOOTH) * weights).sum()
         divergence = 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum(-1)
         latent = self.config.kl * (divergence * weights.sum(dim=(1, 2))).sum()
         auxiliary, error_mm = self.auxiliary_loss(estimate, target_position, weights, config)
