@@ -44,8 +44,16 @@ CHOICES = {
     "mlp": ("mlp", {**STEMS, "width": 32, "text_width": 8}),
     "act": ("act", {**STEMS, "width": 16, "heads": 2, "mlp": 32, "latent": 4, "visual_tokens": 1}),
 }
-SLOW = {"smolvla": pytest.mark.slow}  # what it adds to pi0 is its network, which has tests of its own
-EVERY = pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in CHOICES])
+
+
+def kinds(*slow):
+    """All of them, some only where tests may take minutes."""
+    marked = [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in CHOICES]
+    return pytest.mark.parametrize("name", marked)
+
+
+EVERY = kinds("smolvla")  # what it adds to pi0 is its network, which has tests of its own
+ONE_OF_EACH_FAMILY = kinds("flow_noise", "openvla", "pi0", "smolvla", "act")
 
 
 class Pool:
@@ -120,7 +128,7 @@ def test_before_a_step_ratios_are_one_and_equal_rewards_change_nothing(start, na
     assert not torch.equal(weights(policy), before)
 
 
-@EVERY
+@ONE_OF_EACH_FAMILY
 def test_grpo_raises_success(start, name):
     steps, rate, updates = (30, 2e-3, 18) if name == "openvla" else (6, 4e-3, 14 if name == "flow_noise" else 10)
     run, policy, _ = start(name, steps, learning_rate=rate)  # OpenVLA has to find out that words matter
