@@ -24,7 +24,8 @@ class ExplorationConfig:
 
     kind: Literal["sde", "noise"] = "sde"
     """Flow-SDE: one step a chunk is random, as widely as `noise_level` says. Flow-Noise: every step is, with a standard
-    deviation that is learned; it wants an entropy bonus (rl.update.entropy=0.005)."""
+    deviation that is learned; it wants an entropy bonus (rl.update.entropy=0.005). With piRL's bounds it explores less
+    widely than Flow-SDE: a policy that has yet to find out what to do learns faster with Flow-SDE."""
     noise_level: float = 0.5
     """a of Flow-SDE, above 0. Of 0.2, 0.5 and 0.8, piRL found 0.2 unstable."""
     low: float = 0.08
@@ -157,7 +158,7 @@ class FlowNoise(nn.Module):
         return x - velocity * step, std
 
 
-def exploration_of(config: ExplorationConfig, width: int, dims: int) -> FlowSde | FlowNoise:
+def exploration_of(config: ExplorationConfig, width: int, dims: int) -> Exploration:
     """The exploration that the configuration asks for, of hidden states (..., width) and A = dims action dimensions.
 
     Raises:

@@ -1,9 +1,11 @@
 """What all policies share that turn noise into a chunk of actions by following a learned flow.
 
 To act, K steps of the flow are integrated from always the same noise, so that an observation has one answer. To
-explore, noise with a known likelihood is added on the way (`flow_exploration`): its log-density, summed over the
-executed numbers, is one likelihood a chunk, as in piRL (arXiv 2510.25889). Imitation is flow matching (arXiv
-2210.02747) at times that prefer noisy chunks, Beta(1.5, 1) as in pi0 (arXiv 2410.24164).
+explore, noise with a known likelihood is added on the way (`flow_exploration`): its log-density, averaged over the
+steps that add it and summed over the executed numbers, is one likelihood a chunk, as in piRL's own code (arXiv
+2510.25889). A sum over the steps of Flow-Noise would make the ratio so sensitive that the first optimiser step uses up
+the trust region. Imitation is flow matching (arXiv 2210.02747) at times that prefer noisy chunks, Beta(1.5, 1) as in
+pi0 (arXiv 2410.24164).
 """
 
 from __future__ import annotations
@@ -145,10 +147,11 @@ class FlowPolicy(nn.Module):
             log_probs = log_probs + torch.where(here, gaussian_log_prob(x, mean, std), 0.0)
             chain.append(x)
         drawn = {"chain": torch.stack(chain, dim=1).cpu().numpy(), "stochastic": stochastic.cpu().numpy()}
+        log_probs = log_probs / stochastic.sum(1)[:, None, None]
         return PolicyOutput(self.in_units(x), drawn, log_probs.cpu().numpy())
 
     def log_prob(self, inputs: PolicyInputs, drawn: Mapping[str, torch.Tensor], temperature: float) -> LogProb:
-        """Log-density and entropy (B, H, A) of the noise that explored chunks hold, summed over their stochastic steps.
+        """Log-density and entropy (B, H, A) of the noise that explored chunks hold: means over their stochastic steps.
 
         Args:
             inputs: B observations.
@@ -165,9 +168,10 @@ class FlowPolicy(nn.Module):
         velocity, hidden = self.flow(self.prefix_of(inputs)[rows], before, time)
         mean, std = self.exploration.transition(before, velocity, hidden, time[:, None, None], step)
         nothing = torch.zeros_like(chain[:, 0])
+        share = drawn["stochastic"].to(device).sum(1)[rows, None, None]
         return LogProb(
-            log_probs=nothing.index_add(0, rows, gaussian_log_prob(after, mean, std)),
-            entropy=nothing.index_add(0, rows, gaussian_entropy(std).expand_as(mean)),
+            log_probs=nothing.index_add(0, rows, gaussian_log_prob(after, mean, std) / share),
+            entropy=nothing.index_add(0, rows, gaussian_entropy(std).expand_as(mean) / share),
         )
 
     def flow_matching(

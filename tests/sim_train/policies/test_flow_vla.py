@@ -191,7 +191,7 @@ def test_flow_sde_has_one_random_step_a_row_and_follows_the_flow_elsewhere(polic
         assert (off[stochastic[:, k]] > 1e-2).all()
 
 
-def test_flow_noise_is_the_joint_likelihood_with_a_bounded_deviation():
+def test_flow_noise_is_the_mean_likelihood_of_the_chain_with_a_bounded_deviation():
     policy = exploring("noise")
     with torch.no_grad():
         policy.exploration.net[-1].weight.mul_(100)
@@ -206,8 +206,23 @@ def test_flow_noise_is_the_joint_likelihood_with_a_bounded_deviation():
             assert std.min() >= 0.08 - 1e-6
             assert std.max() <= 0.16 + 1e-6
             assert std.max() - std.min() > 0.05
-            expected += torch.distributions.Normal(mean, std).log_prob(drawn["chain"][:, k + 1])
+            expected += torch.distributions.Normal(mean, std).log_prob(drawn["chain"][:, k + 1]) / 4
     torch.testing.assert_close(torch.from_numpy(played.log_probs), expected, atol=1e-4, rtol=1e-5)
+
+
+def test_a_change_of_weights_moves_the_ratio_of_a_chunk_alike_in_flow_sde_and_flow_noise():
+    """With piRL's settings. Summed over its four steps, that of Flow-Noise would move four times as far."""
+    moved = {}
+    for kind in ("sde", "noise"):
+        policy = exploring(kind)
+        played = policy.act(*seen(256), temperature=1.0, draws=draws(256))
+        with torch.no_grad():
+            policy.expert.velocity.bias.add_(0.05)
+            drawn = {name: torch.from_numpy(array) for name, array in played.drawn.items()}
+            now = policy.log_prob(policy.inputs(*seen(256)), drawn, 1.0).log_probs
+        moved[kind] = float((now - torch.from_numpy(played.log_probs)).sum(dim=(1, 2)).square().mean().sqrt())
+    assert 0.05 < moved["sde"] < 0.5
+    assert 0.6 < moved["noise"] / moved["sde"] < 1.6
 
 
 def test_a_row_is_decided_by_its_own_draws_whoever_is_beside_it(policy):
