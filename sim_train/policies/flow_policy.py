@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from policy_api.schema import PolicySpec
-from torch import nn
 
+from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.flow_exploration import ExplorationConfig, FlowDraws, exploration_of, normal_of
 from sim_train.policies.flow_steps import gaussian_entropy, gaussian_log_prob, ode_step
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 
 
-class FlowPolicy(nn.Module):
+class FlowPolicy(ContractedPolicy):
     """A kind adds `prefix_of`, `flow`, `normalise`, `in_units`, `inputs` and `imitation_loss`.
 
     See `sim_train.policies.protocol.Policy` for the interface. Chunks x are in the network's own units, (B, H, A).
@@ -51,29 +51,12 @@ class FlowPolicy(nn.Module):
         hidden: int,
         chunk: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__()
-        spec.validate()
+        super().__init__(spec)
         if steps < 1:
             raise ValueError(f"steps must be at least 1; got {steps}")
-        self._spec = spec
-        self._revision = ""
         self._chunk = chunk or (spec.horizon, len(spec.action))
         self.steps = steps
         self.exploration = exploration_of(exploration, hidden, self._chunk[1])
-
-    @property
-    def spec(self) -> PolicySpec:
-        """The contract that the policy was made for."""
-        return self._spec
-
-    @property
-    def revision(self) -> str:
-        """Content hash of the weights; empty while they have never been saved."""
-        return self._revision
-
-    @revision.setter
-    def revision(self, revision: str) -> None:
-        self._revision = revision
 
     @property
     def draw_size(self) -> int:

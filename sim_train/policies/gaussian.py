@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from policy_api.schema import PolicySpec
 from torch import nn
 
+from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.flow_steps import gaussian_entropy, gaussian_log_prob
 from sim_train.policies.imitation import SftLossConfig, place_loss
 from sim_train.policies.observations import check_observations, state_scale
@@ -42,7 +43,7 @@ class Spread:
             raise ValueError(f"a spread needs 0 < low < start < high; got {self.low}, {self.start}, {self.high}")
 
 
-class GaussianPolicy(nn.Module):
+class GaussianPolicy(ContractedPolicy):
     """What all Gaussian policies share; a kind adds `forward` and `imitation_loss`.
 
     See `sim_train.policies.protocol.Policy` for the interface.
@@ -62,12 +63,9 @@ class GaussianPolicy(nn.Module):
     """The layer that gives the mean; what goes into it, (B, T, width), is the trunk that a critic reads."""
 
     def __init__(self, spec: PolicySpec, spread: Spread, vocabulary: Sequence[str], text_tokens: int) -> None:
-        super().__init__()
-        spec.validate()
+        super().__init__(spec)
         spread.validate()
-        self._spec = spec
         self._spread = spread
-        self._revision = ""
         self._lower = np.array([f.lower for f in spec.action])
         self._range = np.array([f.upper for f in spec.action]) - self._lower
         self.tokenizer = InstructionTokenizer(vocabulary, text_tokens)
@@ -75,25 +73,6 @@ class GaussianPolicy(nn.Module):
         self.spread = nn.Parameter(torch.full((spec.horizon, len(spec.action)), float(np.log(share / (1 - share)))))
         self.register_buffer("state_mean", torch.zeros(len(spec.state)))
         self.register_buffer("state_scale", torch.ones(len(spec.state)))
-
-    @property
-    def spec(self) -> PolicySpec:
-        """The contract that the policy was made for."""
-        return self._spec
-
-    @property
-    def revision(self) -> str:
-        """Content hash of the weights; empty while they have never been saved."""
-        return self._revision
-
-    @revision.setter
-    def revision(self, revision: str) -> None:
-        self._revision = revision
-
-    @property
-    def draw_size(self) -> int:
-        """Uniform numbers that one sampled chunk needs: one for each of its numbers."""
-        return self._spec.horizon * len(self._spec.action)
 
     @property
     def imitation_draw_size(self) -> int:

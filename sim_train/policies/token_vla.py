@@ -20,6 +20,7 @@ from transformers import LlamaConfig, LlamaModel
 
 from sim_train.policies.action_tokens import choose_tokens, token_log_prob
 from sim_train.policies.binning import ActionBinning
+from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, place_loss, smoothed_targets
 from sim_train.policies.observations import check_observations, state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
@@ -54,7 +55,7 @@ class TokenVlaConfig:
     """Compute in bfloat16 where it is safe; weights and log-probabilities stay in float32."""
 
 
-class TokenVla(nn.Module):
+class TokenVla(ContractedPolicy):
     """The policy; see `sim_train.policies.protocol.Policy` for its interface.
 
     Args:
@@ -67,11 +68,8 @@ class TokenVla(nn.Module):
     imitation_draw_size: Final = 0
 
     def __init__(self, spec: PolicySpec, config: TokenVlaConfig, vocabulary: Sequence[str]) -> None:
-        super().__init__()
-        spec.validate()
-        self._spec = spec
+        super().__init__(spec)
         self.config = config
-        self._revision = ""
         self.binning = ActionBinning([f.lower for f in spec.action], [f.upper for f in spec.action], config.bins)
         self._lower, self._upper = (torch.tensor([getattr(f, end) for f in spec.action]) for end in ("lower", "upper"))
         self._centres = (torch.arange(config.bins) + 0.5) / config.bins
@@ -101,25 +99,6 @@ class TokenVla(nn.Module):
         self.head = TokenHead(width, config.bins, config.head_rank)
         self.register_buffer("state_mean", torch.zeros(len(spec.state)))
         self.register_buffer("state_scale", torch.ones(len(spec.state)))
-
-    @property
-    def spec(self) -> PolicySpec:
-        """The contract that the policy was made for."""
-        return self._spec
-
-    @property
-    def revision(self) -> str:
-        """Content hash of the weights; empty while they have never been saved."""
-        return self._revision
-
-    @revision.setter
-    def revision(self, revision: str) -> None:
-        self._revision = revision
-
-    @property
-    def draw_size(self) -> int:
-        """Uniform numbers that one sampled chunk needs: one a token."""
-        return self._spec.horizon * len(self._spec.action)
 
     @property
     def action_head(self) -> tuple[nn.Module, int]:

@@ -31,13 +31,14 @@ from sim_train.policies.backbone_vla.config import BackboneVlaConfig
 from sim_train.policies.backbone_vla.text import HIDDEN, PretrainedTokenizer
 from sim_train.policies.backbone_vla.vision import Vision
 from sim_train.policies.binning import ActionBinning
+from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, smoothed_targets
 from sim_train.policies.observations import check_observations, state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 
 
-class BackboneVla(nn.Module):
+class BackboneVla(ContractedPolicy):
     """Action tokens from any vision backbones and causal language model of transformers.
 
     Args:
@@ -57,10 +58,7 @@ class BackboneVla(nn.Module):
     def __init__(
         self, spec: PolicySpec, config: BackboneVlaConfig, vocabulary: Sequence[str] = (), tokenizer: str = ""
     ) -> None:
-        super().__init__()
-        spec.validate()
-        self._spec = spec
-        self._revision = ""
+        super().__init__(spec)
         self.config = config
         self.binning = ActionBinning([f.lower for f in spec.action], [f.upper for f in spec.action], config.bins)
         weights = config.language.get("weights", "")
@@ -87,25 +85,6 @@ class BackboneVla(nn.Module):
         self.register_buffer("lower", lower, persistent=False)
         self.register_buffer("range", upper - lower, persistent=False)
         self.register_buffer("centres", (torch.arange(config.bins) + 0.5) / config.bins, persistent=False)
-
-    @property
-    def spec(self) -> PolicySpec:
-        """The contract that the policy was made for."""
-        return self._spec
-
-    @property
-    def revision(self) -> str:
-        """Content hash of the weights; empty while they have never been saved."""
-        return self._revision
-
-    @revision.setter
-    def revision(self, revision: str) -> None:
-        self._revision = revision
-
-    @property
-    def draw_size(self) -> int:
-        """Uniform numbers that one sampled chunk needs: one a token."""
-        return self._spec.horizon * len(self._spec.action)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from sim_train.policies.action_tokens import choose_tokens, token_log_prob
+from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, smoothed_targets
 from sim_train.policies.observations import check_observations
 from sim_train.policies.openvla.actions import Bounds, Normaliser, decode_tokens
@@ -34,7 +35,7 @@ TOLERANCE = 1e-6
 _LEAST_RANGE = 1e-3  # of recorded states, in their units: what hardly moves must not fill the whole range
 
 
-class OpenVlaPolicy(nn.Module):
+class OpenVlaPolicy(ContractedPolicy):
     """OpenVLA-OFT with discrete action tokens.
 
     Args:
@@ -64,13 +65,10 @@ class OpenVlaPolicy(nn.Module):
         text_tokens: int = 64,
         crop_area: float = 1.0,
     ) -> None:
-        super().__init__()
-        spec.validate()
+        super().__init__(spec)
         if not 0 < crop_area <= 1:
             raise ValueError(f"crop_area must lie in (0, 1]; got {crop_area}")
         _check_fit(spec, network.config, action, proprio)
-        self._spec = spec
-        self._revision = ""
         self.network = network
         self.tokenizer = tokenizer
         self.action = action
@@ -102,25 +100,6 @@ class OpenVlaPolicy(nn.Module):
         proprio = None if config.proprio_dim is None else read_normaliser(directory, dataset, "proprio", bounds)
         network = load_openvla(directory, config, dtype, device)
         return cls(spec, network, tokenizer, action, proprio, text_tokens, crop_area)
-
-    @property
-    def spec(self) -> PolicySpec:
-        """The contract that the policy was made for."""
-        return self._spec
-
-    @property
-    def revision(self) -> str:
-        """Content hash of the weights; empty while they have never been saved."""
-        return self._revision
-
-    @revision.setter
-    def revision(self, revision: str) -> None:
-        self._revision = revision
-
-    @property
-    def draw_size(self) -> int:
-        """Uniform numbers that one sampled chunk needs: one a token."""
-        return self._spec.horizon * len(self._spec.action)
 
     @property
     def action_head(self) -> tuple[nn.Module, int]:
