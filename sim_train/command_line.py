@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,8 @@ from typing import Any, Final
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from sim_train.typed import ConfigError, did_you_mean
+from sim_train.rollouts.config import RolloutConfig
+from sim_train.typed import ConfigError, build, did_you_mean
 
 CONF_DIR: Final = Path(__file__).resolve().parent / "conf"
 GROUPS: Final = ("policy", "algorithm", "preset")
@@ -56,6 +58,36 @@ def prepared(arguments: Sequence[str], known: Mapping[str, Any]) -> list[str]:
         else:
             _check_key(key, known)
     return made
+
+
+def opened(arguments: Sequence[str]) -> list[str]:
+    """The arguments as hydra takes them, of a command that leaves all other checks to hydra: see `OPEN`."""
+    return [f"++{one}" if one.startswith(tuple(f"{name}." for name in OPEN)) else one for one in arguments]
+
+
+def players() -> dict[str, Any]:
+    """Settings of rollouts, with defaults, for commands that train nothing and call two of them otherwise."""
+    plain = dataclasses.asdict(RolloutConfig())
+    return {name: value for name, value in plain.items() if name not in ("workers", "envs_per_worker")}
+
+
+def rollout_of(plain: Mapping[str, Any], workers: int, envs_per_worker: int) -> RolloutConfig:
+    """Who plays for a command that trains nothing.
+
+    Args:
+        plain: as `players` has it.
+        workers: processes that simulate; 0: one a core.
+        envs_per_worker: worlds in each.
+
+    Raises:
+        ConfigError: a setting is unknown, makes no sense, or is for training.
+    """
+    config = build(RolloutConfig, {**plain, "workers": workers, "envs_per_worker": envs_per_worker}, "rollout.")
+    training = "rollout.asynchronous and rollout.ray.trainer are for training; nothing is trained here"
+    for fine, text in [*config.checks(), (not config.asynchronous and not config.ray.places_trainer, training)]:
+        if not fine:
+            raise ConfigError(text)
+    return config
 
 
 def _check_choice(group: str, value: str) -> None:

@@ -3,13 +3,13 @@
 Writes successful episodes to a directory (`output=`, default `outputs/demos/<task>-<engine>-<randomization>`) in the
 format of `sim_train.datasets`. Ctrl-C stops behind the last whole shard; the same command goes on there, and with a
 larger `n` it records more. Settings: `DemosConfig`, as in `engine=sapien noise=0.05`, and the randomization's presets
-and quantities, as in `randomization=mild randomization.table.height_m=0.01`.
+and quantities, as in `randomization=mild randomization.table.height_m=0.01`. Who plays is said as in
+`rollout.engine=ray`, see docs/rollouts.md.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,14 +24,16 @@ from policy_api.errors import InvalidSpec
 from policy_api.schema import PolicySpec
 from rich.console import Console
 
+from sim_train.command_line import opened, players, rollout_of
 from sim_train.config import ConfigError
 from sim_train.datasets.demonstrations import DemonstrationSet
 from sim_train.datasets.index import DatasetError, origin_of
 from sim_train.datasets.record import DemonstrationError, record
 from sim_train.envs import BatchEnv, task_spec
 from sim_train.reports.progress import Stage
+from sim_train.rollouts.calls import WorkerFailureError
+from sim_train.rollouts.engine import make_engine
 from sim_train.rollouts.environment import Environment
-from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
 from sim_train.stages.run import InterruptedRunError, StopFlag
 from sim_train.worlds.engine import ENGINES
 from sim_train.worlds.randomization import Randomization, drawer, randomization_from_plain
@@ -66,6 +68,8 @@ class DemosConfig:
     """Processes; 0: one a core."""
     envs_per_worker: int = 32
     """Worlds in each."""
+    rollout: dict[str, Any] = field(default_factory=players)
+    """Who plays, as in `sim_train/rollouts/config.py`; how many is said above."""
 
     def validate(self) -> None:
         """Raise ConfigError for values that make no sense."""
@@ -102,11 +106,11 @@ def record_demos(config: DemosConfig, console: Console) -> DemonstrationSet:
     how: dict[str, Any] = {"task": config.task, "engine": config.engine, "randomization": repr(randomization)}
     how |= {"noise": config.noise, "seed": config.seed}
     make = functools.partial(make_worlds, config.task, config.engine, randomization, spec)
-    cores = config.workers or len(os.sched_getaffinity(0))
+    rollout = rollout_of(config.rollout, config.workers, config.envs_per_worker)
     stop = StopFlag()
     with DemonstrationSet.recording(Path(config.output), origin_of(spec, how)) as dataset, stop.listening():
         if len(dataset) < config.n:
-            with WorkerPool(make, cores, config.envs_per_worker) as pool, Stage("demos", config.n, console) as stage:
+            with make_engine(rollout, make) as pool, Stage("demos", config.n, console) as stage:
                 stage.advance(len(dataset))
 
                 def advance(done: int) -> None:
@@ -153,4 +157,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = opened(sys.argv[1:])
     main()

@@ -3,14 +3,14 @@
 Greedy success on held-out evaluation seeds, with instructions in held-out words, with a 95 % interval and the result of
 every seed; of every task, where the policy does several. `task=push_cube` (or `task=push_cube+click_bell`) asks for
 others than the policy was trained on, if their contract fits; the result says whether it has seen them. With
-`video_seeds=[1000003,...] video_dir=DIR` these seeds are also filmed, one MP4 each (and task).
+`video_seeds=[1000003,...] video_dir=DIR` these seeds are also filmed, one MP4 each (and task). Worlds are centred on
+the rig of training, unless `rig=NAME` says another. Who plays is said as in `rollout.engine=ray`, see docs/rollouts.md.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,21 +19,27 @@ from typing import Any
 
 import hydra
 import numpy as np
-from omegaconf import DictConfig
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
 from policy_api.intervals import wilson_interval
 from policy_api.schema import first_difference
 from rich.console import Console
 
 from sim_train.checkpoint import CheckpointError, load_policy, read_manifest
+from sim_train.command_line import opened, players, rollout_of
 from sim_train.envs.contract import ContractConfig
 from sim_train.envs.settings import WorldSettings, make_environment
 from sim_train.policies.kinds import StoredPolicy
 from sim_train.reports.progress import Stage
 from sim_train.reports.video import write_video
+from sim_train.rigs import NOMINAL, Rig, load_rig
+from sim_train.rollouts.calls import WorkerFailureError
+from sim_train.rollouts.config import RolloutConfig
+from sim_train.rollouts.engine import make_engine
 from sim_train.rollouts.episodes import Job
-from sim_train.rollouts.pool import WorkerFailureError, WorkerPool
 from sim_train.rollouts.trajectories import Trajectories
 from sim_train.rollouts.worker import PolicyTask
+from sim_train.typed import ConfigError
 from sim_train.worlds.seeds import EVALUATION, check_seeds, split_of
 from sim_train.worlds.tasks import task_names
 
@@ -45,8 +51,7 @@ def evaluate(
     policy: StoredPolicy,
     worlds: WorldSettings,
     seeds: Sequence[int],
-    workers: int,
-    envs_per_worker: int,
+    rollout: RolloutConfig,
     console: Console,
 ) -> dict[str, Any]:
     """Greedy success of the policy on evaluation seeds, each played for each of the worlds' tasks, as it goes into the
@@ -54,7 +59,7 @@ def evaluate(
 
     Raises:
         ValueError: no seed, or one outside the evaluation range.
-        WorkerFailureError: the simulator fails.
+        WorkerFailureError: the simulator fails, or there is no such engine.
     """
     if not seeds:
         raise ValueError("no seeds to evaluate on; ask for at least one episode")
@@ -62,7 +67,7 @@ def evaluate(
     make = functools.partial(make_environment, worlds)
     names, known = worlds.tasks, task_names(policy.spec.task)
     jobs = [Job(n * len(seeds) + i, seed, 1, n) for n in range(len(names)) for i, seed in enumerate(seeds)]
-    with WorkerPool(make, workers, envs_per_worker) as pool, Stage("evaluation", len(jobs), console) as stage:
+    with make_engine(rollout, make) as pool, Stage("evaluation", len(jobs), console) as stage:
         pool.set_policy(policy, 0)
         played, report = pool.play(jobs, PolicyTask(temperature=0.0), seed=0, on_progress=stage.advance)
     result = {
@@ -100,7 +105,12 @@ def _seeds(played: Trajectories) -> dict[str, dict[str, bool]]:
 
 
 def worlds_for(
-    policy: StoredPolicy, task: str, engine: str, randomization: str, knobs: Mapping[str, float]
+    policy: StoredPolicy,
+    task: str,
+    engine: str,
+    randomization: str,
+    knobs: Mapping[str, float],
+    rig: Mapping[str, Any] | None = None,
 ) -> WorldSettings:
     """Worlds to evaluate the policy in, of a task (or several) that it was trained on or not.
 
@@ -114,7 +124,7 @@ def worlds_for(
             f"the policy, trained on {policy.spec.task!r}, cannot do {task!r}: the contracts differ ({difference}, the "
             "policy's last); train it anew, or choose another task"
         )
-    return WorldSettings(task, engine, randomization, knobs, contract=contract)
+    return WorldSettings(task, engine, randomization, knobs, rig=rig or {}, contract=contract)
 
 
 def film(policy: StoredPolicy, worlds: WorldSettings, seed: int, path: Path) -> bool:
@@ -138,6 +148,9 @@ def film(policy: StoredPolicy, worlds: WorldSettings, seed: int, path: Path) -> 
         env.close()
 
 
+ConfigStore.instance().store(name="players", node={"rollout": players()})
+
+
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     """Entry point."""
@@ -146,11 +159,12 @@ def main(cfg: DictConfig) -> None:
         policy = load_policy(Path(cfg.checkpoint))
         task = cfg.task or policy.spec.task
         knobs = _trained_with(Path(cfg.checkpoint)) if cfg.knobs is None else dict(cfg.knobs)
-        worlds = worlds_for(policy, task, cfg.engine, cfg.randomization, knobs)
+        rig = load_rig(cfg.rig) if cfg.rig else _rig_of(Path(cfg.checkpoint))
+        worlds = worlds_for(policy, task, cfg.engine, cfg.randomization, knobs, rig.values)
         worlds = worlds.only(task) if cfg.knobs is None else worlds
-        cores = int(cfg.workers) or len(os.sched_getaffinity(0))
+        rollout = rollout_of(_plain(cfg.rollout), int(cfg.workers), int(cfg.envs_per_worker))
         seeds = range(int(cfg.first_seed), int(cfg.first_seed) + int(cfg.episodes))
-        result = evaluate(policy, worlds, seeds, cores, int(cfg.envs_per_worker), console)
+        result = {**evaluate(policy, worlds, seeds, rollout, console), "rig": rig.to_plain()}
         if cfg.video_seeds and not cfg.video_dir:
             raise ValueError("video_seeds need video_dir, the directory that the videos go to")
         result["videos"] = {
@@ -171,6 +185,22 @@ def main(cfg: DictConfig) -> None:
     console.print(f"{_told(result)}; written to {output}", highlight=False)
 
 
+def _rig_of(checkpoint: Path) -> Rig:
+    """The rig that the policy was trained on; ConfigError if it is not here, or was measured anew since."""
+    recorded = read_manifest(checkpoint)["record"].get("rig", {"name": NOMINAL})
+    rig = load_rig(recorded["name"])
+    if recorded.get("sha256", rig.sha256) != rig.sha256:
+        raise ConfigError(
+            f"rig {rig.name} was measured anew since the policy was trained; rig={rig.name} takes it as it is now"
+        )
+    return rig
+
+
+def _plain(rollout: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(rollout, resolve=True)
+    return {str(name): value for name, value in plain.items()} if isinstance(plain, dict) else {}
+
+
 def _trained_with(checkpoint: Path) -> dict[str, float]:
     """The knobs that the policy was trained with: after a curriculum, those at its end."""
     config = read_manifest(checkpoint)["record"].get("config", {})
@@ -185,4 +215,5 @@ def _told(result: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = opened(sys.argv[1:])
     main()

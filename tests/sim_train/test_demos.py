@@ -98,6 +98,7 @@ def test_two_arms_randomised_cameras_of_any_size(tmp_path):
         ({"cameras": ["rear"]}, "no camera 'rear'"),
         ({"task": "pick_cub"}, "unknown task"),
         ({"output": ""}, "output"),
+        ({"rollout": {"engine": "local", "pace": 1}}, "unknown setting rollout.pace"),
         ({"randomization": {"tables": {}}}, "tables is unknown"),
     ],
 )

@@ -13,11 +13,15 @@ from tiny_model import TINY
 
 from sim_train import evaluate as module
 from sim_train.checkpoint import save_policy
+from sim_train.command_line import opened, players, rollout_of
 from sim_train.envs.settings import WorldSettings
 from sim_train.envs.specs import task_spec
 from sim_train.evaluate import evaluate, worlds_for
 from sim_train.policies.text import build_vocabulary
 from sim_train.policies.token_vla import TokenVla
+from sim_train.rigs import Rig, load_rig
+from sim_train.rollouts.config import RolloutConfig
+from sim_train.typed import ConfigError
 
 
 def policy_of(task, **contract):
@@ -29,7 +33,7 @@ def test_every_task_has_its_own_figures_on_the_same_seeds():
     policy = policy_of("click_bell+pick_cube", image_size=16)
     worlds = worlds_for(policy, policy.spec.task, "mujoco", "none", {})
     seeds = range(1_000_000, 1_000_003)
-    result = evaluate(policy, worlds, seeds, 1, 4, Console(file=io.StringIO()))
+    result = evaluate(policy, worlds, seeds, RolloutConfig(workers=1, envs_per_worker=4), Console(file=io.StringIO()))
     assert (result["task"], result["seen"], result["episodes"]) == ("click_bell+pick_cube", True, 6)
     assert list(result["tasks"]) == ["click_bell", "pick_cube"]
     for part in result["tasks"].values():
@@ -69,9 +73,42 @@ def test_an_unseen_task_is_told_and_has_its_knobs_of_training(tmp_path, capsys):
         {"checkpoint": str(tmp_path / "policy"), "output": str(output), "task": "click_bell", "episodes": 2}
     )
     settings.update({"workers": 1, "envs_per_worker": 2, "video_seeds": [1000001], "video_dir": str(tmp_path)})
+    settings.update({"rollout": {**players(), "inference": "shared"}})
     module.main(settings)
     result = json.loads(output.read_text())
     assert (result["task"], result["seen"], result["knobs"]) == ("click_bell", False, {"spread": 0.6})
     assert list(result["seeds"]) == ["1000000", "1000001"]
     assert result["videos"]["1000001"]["success"] == result["seeds"]["1000001"]
     assert "of 2 episodes, not trained on" in capsys.readouterr().out
+    assert result["rig"] == load_rig("default").to_plain()
+
+
+def test_the_rig_is_that_of_training_unless_another_is_named(tmp_path, monkeypatch):
+    made = Rig("bench_3", {"table": {"height_m": 0.01}})
+    monkeypatch.setattr(module, "load_rig", lambda name: made)
+    policy = policy_of("pick_cube", image_size=16)
+    policy.eval()
+    save_policy(tmp_path / "policy", policy, {"stage": "sft", "rig": made.to_plain()})
+    assert module._rig_of(tmp_path / "policy") == made
+    worlds = worlds_for(policy, "pick_cube", "mujoco", "none", {}, made.values)
+    assert worlds.rig == made.values and worlds.drawn.table.height_m.quantile(0.5) == 0.01
+    save_policy(tmp_path / "older", policy, {"stage": "sft", "rig": {"name": "bench_3", "sha256": "0" * 64}})
+    with pytest.raises(ConfigError, match=r"rig bench_3 was measured anew .* rig=bench_3 takes"):
+        module._rig_of(tmp_path / "older")
+
+
+def test_who_plays_is_said_as_in_training():
+    config = rollout_of({**players(), "engine": "ray", "inference": "shared"}, 3, 5)
+    assert (config.engine, config.inference, config.workers, config.envs_per_worker) == ("ray", "shared", 3, 5)
+    for plain, said in (
+        ({"asynchronous": True}, "for training"),
+        ({"engine": "ray", "ray": {"trainer": {"cpus": 1}}}, "for training"),
+        ({"engine": "rai"}, "rollout.engine must be one of"),
+        ({"pace": 1}, "unknown setting rollout.pace"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            rollout_of(plain, 1, 1)
+    assert opened(["rollout.ray.rollout.resources.simulation=1", "task=x"]) == [
+        "++rollout.ray.rollout.resources.simulation=1",
+        "task=x",
+    ]

@@ -22,6 +22,7 @@ from sim_train.evaluate import evaluate, worlds_for
 from sim_train.policies.text import build_vocabulary
 from sim_train.policies.token_vla import TokenVla
 from sim_train.reports.progress import MetricsFile
+from sim_train.rollouts.config import RolloutConfig
 from sim_train.rollouts.episodes import Job, play_episodes
 from sim_train.rollouts.players import ExpertPlayer, PolicyPlayer
 from sim_train.stages.imitate import Imitation
@@ -169,5 +170,11 @@ def test_two_real_tasks_are_learnt_by_one_policy(tmp_path):
     assert min(task["success"] for task in after["tasks"].values()) > 0.3, json.dumps(after)
     policy = load_policy(tmp_path / "rl")
     worlds = worlds_for(policy, policy.spec.task, "mujoco", "none", config["knobs"])
-    result = evaluate(policy, worlds, range(1_000_000, 1_000_030), 2, 30, Console(file=io.StringIO()))
+    result = evaluate(
+        policy,
+        worlds,
+        range(1_000_000, 1_000_030),
+        RolloutConfig(workers=2, envs_per_worker=30),
+        Console(file=io.StringIO()),
+    )
     assert min(task["success"] for task in result["tasks"].values()) > 0.2, json.dumps(result)
