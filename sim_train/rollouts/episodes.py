@@ -149,6 +149,7 @@ class _Table:
         """Play what the player answers."""
         with watch.inference():
             choice = self._answer()
+        watch.count(choice.cpu_s)
         with watch.environment(self.env):
             result = self.env.step(choice.played, self._indices)
         finished: list[Episode] = []

@@ -36,6 +36,8 @@ class Answer:
     actions: NDArray[np.float32]
     drawn: dict[str, NDArray[np.generic]]
     log_probs: NDArray[np.float32]
+    cpu_s: float = 0.0
+    """Processor time that the inference worker spent on it."""
 
 
 class InferenceError(RuntimeError):

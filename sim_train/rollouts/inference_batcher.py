@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -43,6 +44,7 @@ class Batcher:
         self._policy: StoredPolicy | None = None
         self._weights: Weights | None = None
         self._number = -1
+        self._cpu_s = time.process_time()
         self.batches: list[int] = []
         """Questions of the recent batches."""
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -101,5 +103,11 @@ class Batcher:
             for a in now:
                 a.answer.set_exception(InferenceError(f"inference failed: {type(error).__name__}: {error}"))
         else:
+            cpu_s, rows = self._cpu_since_last(), sum(len(a.query) for a in now)
             for a, result in zip(now, answers, strict=True):
-                a.answer.set_result(result)
+                a.answer.set_result(replace(result, cpu_s=cpu_s * len(a.query) / rows))
+
+    def _cpu_since_last(self) -> float:
+        """Processor time of the whole process, s: talking to workers and taking weights are part of the service."""
+        before, self._cpu_s = self._cpu_s, time.process_time()
+        return self._cpu_s - before

@@ -26,6 +26,8 @@ class Choice:
     """n rows each; see `PolicyOutput`."""
     log_probs: NDArray[np.float32]
     """(n, H, A)."""
+    cpu_s: float = 0.0
+    """Processor time that others spent on it."""
 
 
 class Player(Protocol):
@@ -97,7 +99,7 @@ def _query(
 
 
 def _choice(answered: Answer) -> Choice:
-    return Choice(answered.actions, answered.actions, answered.drawn, answered.log_probs)
+    return Choice(answered.actions, answered.actions, answered.drawn, answered.log_probs, answered.cpu_s)
 
 
 class ExpertPlayer(Player):

@@ -20,7 +20,7 @@ class Spent:
     inference_s: float = 0.0
     """Asking the policy and waiting for its answer."""
     cpu_s: float = 0.0
-    """Processor time, whatever for."""
+    """Processor time, whatever for, of the worker and of inference workers for it."""
     executed: Counter[str] = field(default_factory=Counter)
     """Steps and chunks executed meanwhile; see `BatchEnv.executed`. Empty for environments that don't count."""
 
@@ -64,9 +64,13 @@ class Stopwatch:
         yield
         self._spent.inference_s += time.perf_counter() - began
 
+    def count(self, cpu_s: float) -> None:
+        """Add processor time that another process spent for this one."""
+        self._spent.cpu_s += cpu_s
+
     def take(self) -> Spent:
         """What was spent since the last call."""
         spent, now = self._spent, time.process_time()
-        spent.cpu_s, self._cpu_s = now - self._cpu_s, now
+        spent.cpu_s, self._cpu_s = spent.cpu_s + now - self._cpu_s, now
         self._spent = Spent()
         return spent

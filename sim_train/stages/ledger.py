@@ -36,8 +36,8 @@ class Ledger:
         "environment_s", "render_s", "inference_s", "idle_s": seconds of all rollout workers together, for episodes that
         the update learned from. "steps": control steps executed in these episodes; "refused_share", "late_share": share
         of their chunks that the driver would refuse, or that the limiter kept from arriving in time. "cores_busy":
-        processor time of trainer and rollout workers as a share of what the cores of this machine had; above 1 where
-        workers are on other machines, too.
+        processor time of trainer, rollout and inference workers as a share of what the cores of this machine had;
+        above 1 where workers are on other machines, too.
         """
         wall_s = max(time.monotonic() - self._began_s, 1e-9) * len(os.sched_getaffinity(0))
         executed = self._spent.executed

@@ -64,6 +64,7 @@ def test_questions_wait_for_their_weights_and_are_put_together(tiny_policy):
     batcher.load(weights_of(tiny_policy, 0), 1)
     got = [one.result(timeout=10) for one in early]
     assert batcher.batches == [3]
+    assert 0 < got[0].cpu_s < 10 and len({one.cpu_s for one in got}) == 1  # each has its part of the processor time
     for i, one in enumerate(got):
         np.testing.assert_array_equal(one.actions, answer(tiny_policy, [query(tiny_policy, 2, i)])[0].actions)
     with pytest.raises(InferenceError, match="weights 0 were replaced by 1"):

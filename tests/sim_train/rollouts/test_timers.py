@@ -30,6 +30,14 @@ def test_pictures_are_taken_out_of_the_time_of_an_environment():
     assert watch.take().busy_s == 0.0
 
 
+def test_processor_time_of_others_is_counted():
+    watch = Stopwatch()
+    watch.count(2.0)
+    watch.count(0.5)
+    assert watch.take().cpu_s == pytest.approx(2.5, abs=0.5)
+    assert watch.take().cpu_s < 0.5
+
+
 def test_what_is_not_accounted_for_is_idle():
     total = Spent()
     for _ in range(2):
