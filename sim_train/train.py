@@ -45,6 +45,7 @@ from sim_train.stages.reinforce import reinforce
 from sim_train.stages.run import InterruptedRunError, Run, StopFlag
 from sim_train.typed import did_you_mean
 from sim_train.worlds.engine import ENGINES
+from sim_train.worlds.tasks import AND
 
 UNUSABLE = 2
 """Exit status for settings that cannot be run."""
@@ -165,6 +166,7 @@ def checked(plain: Mapping[str, Any]) -> TrainConfig:
 
 
 ConfigStore.instance().store(name="settings", node=defaults())
+OmegaConf.register_new_resolver("all_of", lambda task, tasks: AND.join(tasks) or task, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")

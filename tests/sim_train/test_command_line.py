@@ -34,6 +34,16 @@ def test_a_run_needs_to_say_nothing_about_where_it_goes(monkeypatch):
     )
 
 
+def test_a_run_of_several_tasks_is_named_after_all_of_them(monkeypatch):
+    config = composed(monkeypatch, "tasks=[pick_cube,click_bell]")
+    assert config.output_dir == "outputs/pick_cube+click_bell-tiny-grpo-0"
+
+
+def test_custom_resources_of_nodes_may_have_any_name(monkeypatch):
+    config = composed(monkeypatch, "rollout.engine=ray", "rollout.ray.rollout.resources.simulation=1", "output_dir=x")
+    assert config.rollout.ray.rollout.resources == {"simulation": 1.0}
+
+
 def test_the_command_line_wins_over_presets_and_presets_over_groups(monkeypatch):
     config = composed(monkeypatch, "preset=one_gpu", "hardware.check=false", "rl.sampling.groups=7")
     assert config.policy.kind == "backbone_vla"
