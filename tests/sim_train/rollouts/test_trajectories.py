@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from toy_env import ToyEnv
+from toy_tasks import ToyTasksEnv
 
 from sim_train.rollouts.episodes import Job, play_episodes
 from sim_train.rollouts.players import ExpertPlayer, PolicyPlayer
@@ -49,11 +50,11 @@ def test_concatenate(played):
 
 def test_what_a_policy_drew_and_the_task_stay_with_their_trajectory(tiny_policy):
     jobs = [Job(i, 10 + i, 1, task=i % 2) for i in range(4)]
-    made = play_episodes(ToyEnv(3, margin=1.0), PolicyPlayer(tiny_policy, 1.0), jobs, 0)[0]
+    made = play_episodes(ToyTasksEnv(3), PolicyPlayer(tiny_policy, 1.0), jobs, 0)[0]
     assert made.task.tolist() == [0, 1, 0, 1]
     assert made.drawn["tokens"].shape == made.actions.shape
     part = Trajectories.from_arrays(concatenate([made.select([3]), made.select([1, 0])]).arrays())
     assert part.task.tolist() == [1, 1, 0]
     np.testing.assert_array_equal(tiny_policy.binning.decode(part.drawn["tokens"]), part.actions)
-    greedy = play_episodes(ToyEnv(3), PolicyPlayer(tiny_policy, 0.0), jobs, 0)[0]
+    greedy = play_episodes(ToyTasksEnv(3), PolicyPlayer(tiny_policy, 0.0), jobs, 0)[0]
     assert greedy.drawn == {}
