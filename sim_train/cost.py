@@ -110,8 +110,8 @@ class Estimate:
             )
         elif self.flop_hours_per_update:
             told.append(
-                f"time: {self.flop_hours_per_update:.2g} GPU-hours an update on {what} for the network's operations; "
-                f"{self.gpu_hours:,.0f} GPU-hours for {self.updates:,} updates; simulation comes on top"
+                f"time: {_hours(self.flop_hours_per_update)} GPU-hours an update on {what} for the network's "
+                f"operations; {_hours(self.gpu_hours)} GPU-hours for {self.updates:,} updates; simulation comes on top"
             )
         return told
 
@@ -233,7 +233,13 @@ def _range(ends: tuple[int, int]) -> str:
 
 def _size(count: float) -> str:
     for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
+        if count < 999.5:
             return f"{count:.3g} {unit}"
         count /= 1024
     return f"{count:,.1f} GiB"
+
+
+def _hours(hours: float) -> str:
+    if hours < 0.01:
+        return "less than 0.01"
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -108,8 +108,12 @@ class Stage:
             self._bar.update(self._task, completed=round(self._done, 1), note=note)
         elif time.monotonic() - self._said_s > _PLAIN_EVERY_S:
             self._said_s = time.monotonic()
-            self._console.print(f"{self.name}: {self._done:.0f}/{self.total:.0f} {note}", highlight=False)
+            self._console.print(f"{self.name}: {_short(self._done)}/{_short(self.total)} {note}", highlight=False)
 
     def say(self, text: str) -> None:
         """A line that stays."""
         self._console.print(f"{self.name}: {text}", highlight=False)
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")

@@ -94,6 +94,7 @@ def test_mistakes_are_named_with_a_way_out(argument, says):
         (["knobs.magic=1"], "has no knob 'magic'"),
         (["engine=mujocco"], r"engine=mujocco is unknown \(did you mean mujoco\?\)"),
         (["randomization=mildd"], "no randomization 'mildd'"),
+        (["stages=[magic]"], "stages must be some of"),
         (["seed=seven"], "seed must be of type int; got 'seven'"),
         (["policy.sizes.layerz=2"], r"policy.sizes.layerz \(did you mean layers\?\)"),
         (["policy.kind=tokenvla"], r"'tokenvla' is unknown \(did you mean token_vla\?\)"),

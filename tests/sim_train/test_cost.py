@@ -70,6 +70,7 @@ def test_time_without_a_measurement_counts_operations():
     told = of(hardware={"gpus": 1, "tflops": 100.0, "utilisation": 0.5}, rl={"max_updates": 10})
     passes = 32 * 3 * 8 * 5 + 32 * 8 * 5 * (1 + 3 * 2)
     assert told.gpu_hours == pytest.approx(10 * passes * told.network.forward_flops / 50e12 / 3600)
+    assert any("less than 0.01 GPU-hours an update" in line for line in told.lines())
 
 
 def test_machines_without_the_gpus_are_refused_unless_told():

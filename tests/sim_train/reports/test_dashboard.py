@@ -82,7 +82,7 @@ def test_a_terminal_shows_it_and_a_file_does_not():
         with Stage("rl", 2.0, Console(file=file, force_terminal=is_terminal, width=120)) as stage:
             stage.advance(0.2, "update 1", rl_record(1))
             stage.say("a line that stays")
-    assert plain.getvalue() == "rl: 0/2 update 1\nrl: a line that stays\n"
+    assert plain.getvalue() == "rl: 0.2/2 update 1\nrl: a line that stays\n"
     assert "sampled success" in terminal.getvalue()
     assert "a line that stays" in terminal.getvalue()
 
