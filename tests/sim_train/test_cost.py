@@ -46,6 +46,7 @@ def test_the_paper_by_hand():
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
+    from sim_train import train  # noqa: F401 - gives hydra the settings
     from sim_train.command_line import CONF_DIR
 
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
