@@ -84,12 +84,6 @@ class FlowPolicy(ContractedPolicy):
     def in_units(self, x: torch.Tensor) -> NDArray[np.float32]:
         """The inverse of `normalise`; what lies outside the contract's range goes to its end."""
 
-    @abstractmethod
-    def inputs(
-        self, images: Mapping[str, NDArray[np.uint8]], state: NDArray[np.float32], instructions: Sequence[str]
-    ) -> PolicyInputs:
-        """Check observations against the contract and turn them into tensors; raises ValueError."""
-
     def forward(self, inputs: PolicyInputs) -> Any:  # noqa: ANN401 - see `prefix_of`
         """As `prefix_of`."""
         return self.prefix_of(inputs)

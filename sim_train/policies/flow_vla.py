@@ -7,7 +7,7 @@ answers to one observation stay apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from sim_train.policies.flow_policy import FlowPolicy
 from sim_train.policies.flow_prefix import Prefix, PrefixConfig, PrefixEncoder
 from sim_train.policies.imitation import SftLossConfig, SftReport, place_loss
 from sim_train.policies.kinds import Kind, register, sizes
-from sim_train.policies.observations import check_observations, state_scale
+from sim_train.policies.observations import state_scale
 from sim_train.policies.protocol import PolicyInputs
 from sim_train.policies.text import InstructionTokenizer
 
@@ -116,25 +116,6 @@ class FlowVla(FlowPolicy):
         matching = self.flow_matching(prefix, actions, weights, draws)
         auxiliary, error_mm = place_loss(prefix.target, target_position, weights, config)
         return matching + auxiliary, SftReport(float(matching.detach()), error_mm)
-
-    def inputs(
-        self,
-        images: Mapping[str, NDArray[np.uint8]],
-        state: NDArray[np.float32],
-        instructions: Sequence[str],
-    ) -> PolicyInputs:
-        """Check observations against the contract and turn them into tensors.
-
-        Raises:
-            ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite.
-        """
-        check_observations(self._spec, images, state, len(instructions))
-        device = self.expert.place.device
-        return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name], device=device) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32, device=device),
-            text=torch.as_tensor(self.tokenizer(instructions), device=device),
-        )
 
 
 def _describe(policy: FlowVla) -> dict[str, Any]:

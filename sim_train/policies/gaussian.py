@@ -21,7 +21,7 @@ from torch import nn
 from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.flow_steps import gaussian_entropy, gaussian_log_prob
 from sim_train.policies.imitation import SftLossConfig, place_loss
-from sim_train.policies.observations import check_observations, state_scale
+from sim_train.policies.observations import state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 
@@ -158,22 +158,3 @@ class GaussianPolicy(ContractedPolicy):
         mean = self(inputs)[0]
         std = self.std(temperature).expand_as(mean)
         return LogProb(gaussian_log_prob(drawn["raw"], mean, std), gaussian_entropy(std))
-
-    def inputs(
-        self,
-        images: Mapping[str, NDArray[np.uint8]],
-        state: NDArray[np.float32],
-        instructions: Sequence[str],
-    ) -> PolicyInputs:
-        """Check observations against the contract and turn them into tensors.
-
-        Raises:
-            ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite.
-        """
-        check_observations(self._spec, images, state, len(instructions))
-        device = self.spread.device
-        return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name], device=device) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32, device=device),
-            text=torch.as_tensor(self.tokenizer(instructions), device=device),
-        )

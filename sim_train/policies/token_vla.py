@@ -22,7 +22,7 @@ from sim_train.policies.action_tokens import choose_tokens, token_log_prob
 from sim_train.policies.binning import ActionBinning
 from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, place_loss, smoothed_targets
-from sim_train.policies.observations import check_observations, state_scale
+from sim_train.policies.observations import state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 from sim_train.policies.token_head import TokenHead
@@ -174,22 +174,3 @@ class TokenVla(ContractedPolicy):
         imitation, excess = cross_entropy(logits, targets, weights)
         auxiliary, error_mm = place_loss(estimate, target_position, weights, config)
         return imitation + auxiliary, SftReport(excess, error_mm)
-
-    def inputs(
-        self,
-        images: Mapping[str, NDArray[np.uint8]],
-        state: NDArray[np.float32],
-        instructions: Sequence[str],
-    ) -> PolicyInputs:
-        """Check observations against the contract and turn them into tensors.
-
-        Raises:
-            ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite.
-        """
-        check_observations(self._spec, images, state, len(instructions))
-        device = self.placeholders.device
-        return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name], device=device) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32, device=device),
-            text=torch.as_tensor(self.tokenizer(instructions), device=device),
-        )

@@ -33,7 +33,7 @@ from sim_train.policies.backbone_vla.vision import Vision
 from sim_train.policies.binning import ActionBinning
 from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, smoothed_targets
-from sim_train.policies.observations import check_observations, state_scale
+from sim_train.policies.observations import state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 from sim_train.policies.text import InstructionTokenizer
 
@@ -164,26 +164,6 @@ class BackboneVla(ContractedPolicy):
         targets = smoothed_targets(place, self.get_buffer("centres"), config.sigma)
         loss, excess = cross_entropy(logits, targets, weights.to(logits.device))
         return loss, SftReport(excess, None)
-
-    def inputs(
-        self,
-        images: Mapping[str, NDArray[np.uint8]],
-        state: NDArray[np.float32],
-        instructions: Sequence[str],
-    ) -> PolicyInputs:
-        """Check observations against the contract and turn them into tensors.
-
-        Raises:
-            ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite, or an
-                instruction that the language model's own tokenizer makes longer than `text_tokens`.
-        """
-        check_observations(self._spec, images, state, len(instructions))
-        device = self.placeholders.device
-        return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name], device=device) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32, device=device),
-            text=torch.as_tensor(self.tokenizer(instructions), device=device),
-        )
 
     def _language_config(self, places: int) -> PretrainedConfig:
         """The language model's configuration, with room for the words, the action tokens and all places."""

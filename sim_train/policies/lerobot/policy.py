@@ -29,7 +29,7 @@ from sim_train.policies.lerobot.smolvla_network import SmolVlaNetwork
 from sim_train.policies.lerobot.statistics import ACTION, STATE, Scaling
 from sim_train.policies.lerobot.text import Instructions
 from sim_train.policies.lerobot.tokens import Encoded, padded
-from sim_train.policies.observations import check_observations, state_scale
+from sim_train.policies.observations import state_scale
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 
 
@@ -156,23 +156,6 @@ class LeRobotPolicy(FlowPolicy):
         whole = functional.pad(weights, (0, self.config.max_action_dim - weights.shape[2], 0, after))
         loss = self.flow_matching(self(inputs), actions.to(inputs.state.device), whole, draws)
         return loss, SftReport(float(loss.detach()), None)
-
-    def inputs(
-        self, images: Mapping[str, NDArray[np.uint8]], state: NDArray[np.float32], instructions: Sequence[str]
-    ) -> PolicyInputs:
-        """Check observations against the contract and turn them into tensors.
-
-        Raises:
-            ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite, or words of
-                which the tokenizer makes tokens that the language model does not have.
-        """
-        check_observations(self._spec, images, state, len(instructions))
-        device = self.get_buffer("state_shift").device
-        return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name], device=device) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32, device=device),
-            text=torch.as_tensor(self.tokenizer(instructions), device=device),
-        )
 
     def _played(self, x: torch.Tensor) -> torch.Tensor:
         """The contract's part (B, H, A) of the network's chunks."""

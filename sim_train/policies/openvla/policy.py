@@ -20,7 +20,6 @@ from torch import nn
 from sim_train.policies.action_tokens import choose_tokens, token_log_prob
 from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.imitation import SftLossConfig, SftReport, cross_entropy, smoothed_targets
-from sim_train.policies.observations import check_observations
 from sim_train.policies.openvla.actions import Bounds, Normaliser, decode_tokens
 from sim_train.policies.openvla.checkpoint import load_openvla, read_normaliser
 from sim_train.policies.openvla.config import OpenVlaConfig
@@ -165,24 +164,9 @@ class OpenVlaPolicy(ContractedPolicy):
         loss, excess = cross_entropy(logits, targets, weights.to(logits.device))
         return loss, SftReport(excess, None)
 
-    def inputs(
-        self,
-        images: Mapping[str, NDArray[np.uint8]],
-        state: NDArray[np.float32],
-        instructions: Sequence[str],
-    ) -> PolicyInputs:
-        """Check observations against the contract and turn them into tensors.
-
-        Raises:
-            ValueError: a camera too few or too many, a wrong shape or type, a state that is not finite, or an
-                instruction longer than `text_tokens`.
-        """
-        check_observations(self._spec, images, state, len(instructions))
-        return PolicyInputs(
-            images={c.name: torch.as_tensor(images[c.name]) for c in self._spec.cameras},
-            state=torch.as_tensor(state, dtype=torch.float32),
-            text=torch.as_tensor(np.stack([self._prompt(text) for text in instructions])),
-        )
+    def words(self, instructions: Sequence[str]) -> NDArray[np.int64]:
+        """(B, T) token ids of the prompts; ValueError for an instruction longer than `text_tokens`."""
+        return np.stack([self._prompt(text) for text in instructions])
 
     def _prompt(self, instruction: str) -> NDArray[np.int64]:
         """Token ids (text_tokens,), padded on the left; without the start token, which the network puts first."""
