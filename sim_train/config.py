@@ -175,6 +175,7 @@ class TrainConfig:
             (self.rl.update.decoupled.max_weight >= 1, "rl.update.decoupled.max_weight must be at least 1"),
             (self.rl.update.constant_chunks >= 0, "rl.update.constant_chunks must not be negative (0: sequence mean)"),
             (self.rl.update.max_skipped >= 0, "rl.update.max_skipped must not be negative"),
+            (0.0 <= self.rl.update.ema_decay < 1.0, "rl.update.ema_decay must be in [0, 1)"),
             (0 <= self.rl.ppo.discount <= 1 and 0 <= self.rl.ppo.trace <= 1, "rl.ppo.discount and trace lie in 0..1"),
             (self.rl.ppo.value_clip > 0, "rl.ppo.value_clip must be above 0"),
             (self.rl.ppo.hidden >= 1, "rl.ppo.hidden must be at least 1"),

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sim_train.algorithms.anchor import Anchor
+from sim_train.algorithms.average import WeightAverage
 from sim_train.algorithms.decoupled import DecoupledConfig, behaviour_weights
 from sim_train.algorithms.grpo import (
     ClipConfig,
@@ -37,6 +38,9 @@ class UpdateConfig:
     """AdamW."""
     grad_clip: float = 1.0
     """Largest norm of the gradient."""
+    ema_decay: float = 0.98
+    """Of the moving average of the weights, an optimiser step. The average is what is validated, kept and saved;
+    rollouts play the present weights. 0: there is none."""
     epochs: int = 2
     """Passes over the trajectories."""
     minibatches: int = 4
@@ -138,6 +142,7 @@ class Updater:
         self.rates = [config.learning_rate]  # of the optimiser's groups, when warm
         self.steps = 0
         self.skipped_in_a_row = 0
+        self.average = WeightAverage(self.parameters, config.ema_decay)
 
     def update(
         self, played: Trajectories, advantages: NDArray[np.float32], version: int, rng: np.random.Generator
@@ -253,6 +258,7 @@ class Updater:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * min(1.0, self.steps / max(self.config.warmup_steps, 1))
         self.optimizer.step()
+        self.average.follow(self.steps)
 
     def _skip(self) -> None:
         self.skipped_in_a_row += 1

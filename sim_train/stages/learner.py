@@ -172,14 +172,16 @@ class Reinforcement:
         return plain | self.lessons.finish()
 
     def check(self) -> SuccessRate:
-        """Greedy validation; remembers the weights if they are the best so far."""
-        started = time.monotonic()
-        result = validate(self.run.pool, self.policy, self.version, self.config.validation_episodes, tasks=self.tasks)
+        """Greedy validation of the average of the weights; remembers it if it is the best so far."""
+        started, episodes = time.monotonic(), self.config.validation_episodes
+        self.learning.call("exchange")
+        result = validate(self.run.pool, self.policy, self.version, episodes, tasks=self.tasks)
         self.stale = 0 if result.rate > self.best[0] else self.stale + 1
         if result.rate >= self.best[0]:
             self.best = (result.rate, self.version)
             self.best_result = result
             self.best_arrays = self.learning.call("weights", "best.")
+        self.learning.call("exchange")
         self.seconds += time.monotonic() - started
         return result
 

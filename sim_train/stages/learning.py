@@ -68,9 +68,17 @@ class Learning:
         """The inverse of `weights`."""
         self.trainee.restore(arrays, prefix)
 
+    def exchange(self) -> None:
+        """Let the policy have the average of its weights; a second call undoes it. See `WeightAverage`."""
+        self.updater.average.exchange()
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All that is needed to go on learning, but for `counters`."""
         arrays = self.weights("policy.") | optimizer_arrays(self.updater.optimizer)
+        if self.updater.average.decay:
+            self.exchange()
+            arrays |= self.weights("average.")
+            self.exchange()
         if isinstance(self.updater, PpoUpdater):
             arrays |= policy_arrays(self.updater.critic, "critic.")
         return arrays
@@ -82,6 +90,9 @@ class Learning:
 
     def restore(self, arrays: dict[str, NDArray[np.generic]], counters: Mapping[str, Any]) -> None:
         """The inverse of `arrays` and `counters`."""
+        if self.updater.average.decay:
+            self.take(arrays, "average.")
+            self.exchange()
         self.take(arrays, "policy.")
         restore_optimizer(self.updater.optimizer, arrays)
         if isinstance(self.updater, PpoUpdater):

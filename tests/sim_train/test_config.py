@@ -45,6 +45,7 @@ def test_nested_values_reach_their_place():
         ({"rl": {"sampling": {"max_staleness": 2}}}, "max_staleness"),
         ({"rl": {"update": {"constant_chunks": -1}}}, "constant_chunks"),
         ({"rl": {"update": {"max_skipped": -1}}}, "max_skipped"),
+        ({"rl": {"update": {"ema_decay": 1.0}}}, "ema_decay"),
         ({"rl": {"ppo": {"trace": 1.1}}}, "rl.ppo.discount and trace"),
         ({"rl": {"ppo": {"value_clip": 0.0}}}, "value_clip"),
         ({"rl": {"anchor": {"weight": -0.1}}}, "anchor.weight"),
