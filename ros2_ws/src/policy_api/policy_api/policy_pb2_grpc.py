@@ -59,6 +59,11 @@ class PolicyServiceStub:
                 request_serializer=policy__api_dot_policy__pb2.CloseSessionRequest.SerializeToString,
                 response_deserializer=policy__api_dot_policy__pb2.CloseSessionResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/policy_api.v1.PolicyService/Watch',
+                request_serializer=policy__api_dot_policy__pb2.WatchRequest.SerializeToString,
+                response_deserializer=policy__api_dot_policy__pb2.SessionEvent.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
@@ -97,6 +102,13 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """What the robot should know without asking; ends when the session or the server does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,6 +136,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.CloseSession,
                     request_deserializer=policy__api_dot_policy__pb2.CloseSessionRequest.FromString,
                     response_serializer=policy__api_dot_policy__pb2.CloseSessionResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=policy__api_dot_policy__pb2.WatchRequest.FromString,
+                    response_serializer=policy__api_dot_policy__pb2.SessionEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -261,6 +278,283 @@ class PolicyService:
             '/policy_api.v1.PolicyService/CloseSession',
             policy__api_dot_policy__pb2.CloseSessionRequest.SerializeToString,
             policy__api_dot_policy__pb2.CloseSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/policy_api.v1.PolicyService/Watch',
+            policy__api_dot_policy__pb2.WatchRequest.SerializeToString,
+            policy__api_dot_policy__pb2.SessionEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class PolicyAdminStub:
+    """For whoever looks after the server: its own port, its own role.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.LoadRevision = channel.unary_stream(
+                '/policy_api.v1.PolicyAdmin/LoadRevision',
+                request_serializer=policy__api_dot_policy__pb2.LoadRevisionRequest.SerializeToString,
+                response_deserializer=policy__api_dot_policy__pb2.LoadProgress.FromString,
+                _registered_method=True)
+        self.ListRevisions = channel.unary_unary(
+                '/policy_api.v1.PolicyAdmin/ListRevisions',
+                request_serializer=policy__api_dot_policy__pb2.ListRevisionsRequest.SerializeToString,
+                response_deserializer=policy__api_dot_policy__pb2.ListRevisionsResponse.FromString,
+                _registered_method=True)
+        self.SetTraffic = channel.unary_unary(
+                '/policy_api.v1.PolicyAdmin/SetTraffic',
+                request_serializer=policy__api_dot_policy__pb2.SetTrafficRequest.SerializeToString,
+                response_deserializer=policy__api_dot_policy__pb2.Traffic.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/policy_api.v1.PolicyAdmin/Rollback',
+                request_serializer=policy__api_dot_policy__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=policy__api_dot_policy__pb2.Traffic.FromString,
+                _registered_method=True)
+        self.UnloadRevision = channel.unary_unary(
+                '/policy_api.v1.PolicyAdmin/UnloadRevision',
+                request_serializer=policy__api_dot_policy__pb2.UnloadRevisionRequest.SerializeToString,
+                response_deserializer=policy__api_dot_policy__pb2.UnloadRevisionResponse.FromString,
+                _registered_method=True)
+
+
+class PolicyAdminServicer:
+    """For whoever looks after the server: its own port, its own role.
+    """
+
+    def LoadRevision(self, request, context):
+        """Verify, load, warm up, replay the golden observations, admit. Nothing that serves is touched if any of it fails.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRevisions(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTraffic(self, request, context):
+        """Which revisions answer which share of the episodes. Sessions change at their next reset.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Back to the stable revision before the present one, which is still in memory.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadRevision(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PolicyAdminServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'LoadRevision': grpc.unary_stream_rpc_method_handler(
+                    servicer.LoadRevision,
+                    request_deserializer=policy__api_dot_policy__pb2.LoadRevisionRequest.FromString,
+                    response_serializer=policy__api_dot_policy__pb2.LoadProgress.SerializeToString,
+            ),
+            'ListRevisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRevisions,
+                    request_deserializer=policy__api_dot_policy__pb2.ListRevisionsRequest.FromString,
+                    response_serializer=policy__api_dot_policy__pb2.ListRevisionsResponse.SerializeToString,
+            ),
+            'SetTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTraffic,
+                    request_deserializer=policy__api_dot_policy__pb2.SetTrafficRequest.FromString,
+                    response_serializer=policy__api_dot_policy__pb2.Traffic.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=policy__api_dot_policy__pb2.RollbackRequest.FromString,
+                    response_serializer=policy__api_dot_policy__pb2.Traffic.SerializeToString,
+            ),
+            'UnloadRevision': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadRevision,
+                    request_deserializer=policy__api_dot_policy__pb2.UnloadRevisionRequest.FromString,
+                    response_serializer=policy__api_dot_policy__pb2.UnloadRevisionResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'policy_api.v1.PolicyAdmin', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('policy_api.v1.PolicyAdmin', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PolicyAdmin:
+    """For whoever looks after the server: its own port, its own role.
+    """
+
+    @staticmethod
+    def LoadRevision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/policy_api.v1.PolicyAdmin/LoadRevision',
+            policy__api_dot_policy__pb2.LoadRevisionRequest.SerializeToString,
+            policy__api_dot_policy__pb2.LoadProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRevisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/policy_api.v1.PolicyAdmin/ListRevisions',
+            policy__api_dot_policy__pb2.ListRevisionsRequest.SerializeToString,
+            policy__api_dot_policy__pb2.ListRevisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/policy_api.v1.PolicyAdmin/SetTraffic',
+            policy__api_dot_policy__pb2.SetTrafficRequest.SerializeToString,
+            policy__api_dot_policy__pb2.Traffic.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/policy_api.v1.PolicyAdmin/Rollback',
+            policy__api_dot_policy__pb2.RollbackRequest.SerializeToString,
+            policy__api_dot_policy__pb2.Traffic.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadRevision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/policy_api.v1.PolicyAdmin/UnloadRevision',
+            policy__api_dot_policy__pb2.UnloadRevisionRequest.SerializeToString,
+            policy__api_dot_policy__pb2.UnloadRevisionResponse.FromString,
             options,
             channel_credentials,
             insecure,
