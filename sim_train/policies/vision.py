@@ -34,6 +34,7 @@ class FilmStem(nn.Module):
 
     def forward(self, images: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         """Keypoints (B, 2 * channels[2]) in -1..1 of uint8 images (B, S, S, 3), given text (B, text_width)."""
+        text = functional.rms_norm(text, text.shape[-1:])  # embeddings start too small for FiLM to hear one word
         pixels = images.permute(0, 3, 1, 2).float().mul(1 / 127.5).sub(1.0)
         x = functional.silu(self.conv1(pixels))
         x = functional.silu(film(self.conv2(x), self.film2(text)))
