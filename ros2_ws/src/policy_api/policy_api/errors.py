@@ -42,8 +42,24 @@ class UnknownSession(PolicyApiError):
     """The server does not know the session (never opened, expired, or the server was restarted)."""
 
 
+class UnknownModel(PolicyApiError):
+    """The server has no model of that name; the text holds those that it has."""
+
+
+class UnknownRevision(PolicyApiError):
+    """The server does not hold that revision in memory; the text holds those that it does."""
+
+
+class PermissionDenied(PolicyApiError):
+    """The caller is known, and may not do that."""
+
+
 class StaleRequest(PolicyApiError):
     """The request or its answer belongs to an earlier epoch, or arrived out of order."""
+
+
+class Superseded(StaleRequest):
+    """A newer observation of the same session came before this one was answered."""
 
 
 class ServerBusy(PolicyApiError):
