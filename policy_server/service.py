@@ -22,7 +22,7 @@ from policy_api.errors import (
     StaleRequest,
     UnknownSession,
 )
-from policy_api.schema import CODECS, MAX_MESSAGE_BYTES, PolicySpec, ServerInfo, first_difference
+from policy_api.schema import CODECS, MAX_MESSAGE_BYTES, PolicySpec, ServedModel, ServerInfo, first_difference
 
 from policy_server.inference import InferenceEngine
 from policy_server.sessions import SessionTable
@@ -80,8 +80,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
             codecs=CODECS,
             max_message_bytes=MAX_MESSAGE_BYTES,
             boot_id=self._boot_id,
-            spec=self._engine.spec,
-            revision=self._engine.policy.revision,
+            models=(ServedModel(self._engine.spec, self._engine.policy.revision),),
         )
         return serde.server_info_to_proto(info)
 

@@ -17,6 +17,7 @@ from policy_api.schema import (
     FieldSpec,
     Observation,
     PolicySpec,
+    ServedModel,
     ServerInfo,
     Timing,
 )
@@ -114,7 +115,7 @@ def test_observation_round_trip(state, images, instruction, stamp_ns, step):
     npst.arrays(np.float32, npst.array_shapes(min_dims=2, max_dims=2), elements=f32),
     times,
     text,
-    st.builds(Timing, *[st.integers(0, 2**32 - 1)] * 3),
+    st.builds(Timing, *[st.integers(0, 2**32 - 1)] * 6),
 )
 def test_chunk_round_trip(actions, number, revision, timing):
     chunk = ActionChunk(actions, number, number // 2, number // 3, revision, timing)
@@ -124,7 +125,7 @@ def test_chunk_round_trip(actions, number, revision, timing):
 
 
 def test_server_info_round_trip(spec):
-    info = ServerInfo("0.1.0", ("v1",), CODECS, 8, "boot", spec, "rev")
+    info = ServerInfo("0.1.0", ("v1",), CODECS, 8, "boot", (ServedModel(spec, "rev"), ServedModel(spec, "new", 8)))
     assert serde.server_info_from_proto(sent(serde.server_info_to_proto(info))) == info
 
 
@@ -170,8 +171,8 @@ def test_bad_contracts_are_refused(spec):
         serde.spec_from_proto(message)
 
 
-def test_server_info_must_name_one_contract(spec):
-    message = serde.server_info_to_proto(ServerInfo("0", ("v1",), CODECS, 8, "b", spec, "r"))
+def test_server_info_must_name_a_contract(spec):
+    message = serde.server_info_to_proto(ServerInfo("0", ("v1",), CODECS, 8, "b", (ServedModel(spec, "r"),)))
     del message.specs[:]
-    with pytest.raises(InvalidMessage, match="0 contracts"):
+    with pytest.raises(InvalidMessage, match="no contract"):
         serde.server_info_from_proto(message)

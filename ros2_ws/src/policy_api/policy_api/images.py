@@ -1,7 +1,8 @@
 """The one image path: encode at the camera, decode and shrink for the network.
 
 Training, server and tests all use this file, so that a policy is shown the same pixels everywhere.
-Images are RGB, uint8, shape (height, width, 3), row 0 at the top.
+Images are RGB, uint8, shape (height, width, 3), row 0 at the top. A depth frame becomes a grey one, and goes the same
+way from there.
 """
 
 import cv2
@@ -10,11 +11,14 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from policy_api.errors import InvalidImage
-from policy_api.schema import CameraSpec, EncodedImage
+from policy_api.schema import CameraSpec, DepthRange, EncodedImage
 from policy_api.spec_rules import MAX_IMAGE_SIDE
 
 Rgb = NDArray[np.uint8]
 
+Depth = NDArray[np.uint16]
+
+_LITTLE_U16 = np.dtype("<u2")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -51,15 +55,51 @@ def decode_png(data: bytes) -> Rgb:
     return np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8, copy=False)
 
 
-def decode_image(image: EncodedImage) -> Rgb:
-    """Decode a frame of any known codec to (height, width, 3) uint8 RGB of exactly the size it declares."""
+def encode_z16(depth_mm: Depth) -> bytes:
+    """Depth (H, W) uint16, millimetres, as a z16 frame: little-endian, row by row."""
+    if depth_mm.ndim != 2 or depth_mm.dtype != np.uint16:
+        raise InvalidImage(f"expected an (H, W) uint16 image in mm, got shape {depth_mm.shape} of {depth_mm.dtype}")
+    return depth_mm.astype(_LITTLE_U16, copy=False).tobytes()
+
+
+def depth_to_rgb(depth_mm: Depth, depth: DepthRange) -> Rgb:
+    """Depth (H, W) uint16 in mm as a grey picture (H, W, 3) uint8: `near` and below 0, `far` and above 255.
+
+    In between it is linear and rounded to the nearest. A pixel that the camera could not measure, 0 mm, is 0 like a
+    near one.
+    """
+    share = (depth_mm.astype(np.float32) * np.float32(1e-3) - np.float32(depth.near)) / np.float32(
+        depth.far - depth.near
+    )
+    grey = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+
+
+def network_input(image: EncodedImage, camera: CameraSpec) -> Rgb:
+    """A camera's frame, of any codec, as the network sees it: (S, S, 3) uint8. InvalidImage if it cannot be read."""
+    return to_network_input(decode_image(image, camera.depth), camera)
+
+
+def decode_image(image: EncodedImage, depth: DepthRange | None = None) -> Rgb:
+    """Decode a frame of any known codec to (height, width, 3) uint8 RGB of exactly the size it declares.
+
+    A z16 frame needs the `depth` range of its camera.
+    """
+    if image.codec == "z16":
+        if depth is None:
+            raise InvalidImage("a z16 frame needs a camera with a depth range; the contract's camera has none")
+        expected = image.width * image.height * _LITTLE_U16.itemsize
+        if len(image.data) != expected:
+            raise InvalidImage(f"z16 of {image.width}x{image.height} is {expected} bytes, got {len(image.data)}")
+        millimetres = np.frombuffer(image.data, dtype=_LITTLE_U16).reshape(image.height, image.width)
+        return depth_to_rgb(millimetres, depth)
     if image.codec == "rgb8":
         expected = image.width * image.height * 3
         if len(image.data) != expected:
             raise InvalidImage(f"rgb8 of {image.width}x{image.height} is {expected} bytes, got {len(image.data)}")
         return np.frombuffer(image.data, dtype=np.uint8).reshape(image.height, image.width, 3)
     if image.codec not in ("jpeg", "png"):
-        raise InvalidImage(f"codec {image.codec!r} is unknown; known are jpeg, png, rgb8")
+        raise InvalidImage(f"codec {image.codec!r} is unknown; known are jpeg, png, rgb8, z16")
     rgb = decode_jpeg(image.data) if image.codec == "jpeg" else decode_png(image.data)
     if rgb.shape[:2] != (image.height, image.width):
         raise InvalidImage(f"frame says {image.width}x{image.height}, holds {rgb.shape[1]}x{rgb.shape[0]}")

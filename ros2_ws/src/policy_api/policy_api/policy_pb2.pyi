@@ -213,18 +213,28 @@ class FieldSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., unit: _Optional[str] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ...) -> None: ...
 
 class CameraSpec(_message.Message):
-    __slots__ = ("name", "width", "height", "input_size", "jpeg_quality")
+    __slots__ = ("name", "width", "height", "input_size", "jpeg_quality", "depth")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     INPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
     JPEG_QUALITY_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
     name: str
     width: int
     height: int
     input_size: int
     jpeg_quality: int
-    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., input_size: _Optional[int] = ..., jpeg_quality: _Optional[int] = ...) -> None: ...
+    depth: DepthRange
+    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., input_size: _Optional[int] = ..., jpeg_quality: _Optional[int] = ..., depth: _Optional[_Union[DepthRange, _Mapping]] = ...) -> None: ...
+
+class DepthRange(_message.Message):
+    __slots__ = ("near", "far")
+    NEAR_FIELD_NUMBER: _ClassVar[int]
+    FAR_FIELD_NUMBER: _ClassVar[int]
+    near: float
+    far: float
+    def __init__(self, near: _Optional[float] = ..., far: _Optional[float] = ...) -> None: ...
 
 class PolicySpec(_message.Message):
     __slots__ = ("model", "revision", "spec_hash", "horizon", "cameras", "state", "action_space", "action", "dt_s", "settle_s", "firmware_zero", "task", "prefix_steps")

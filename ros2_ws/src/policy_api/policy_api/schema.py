@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from policy_api.errors import InvalidActions, InvalidObservation, InvalidSpec
+from policy_api.errors import ContractMismatch, InvalidActions, InvalidObservation, InvalidSpec
 from policy_api.spec_json import canonical, difference, from_plain, to_plain
 from policy_api.spec_rules import check_spec
+from policy_api.value_rules import check_committed, check_image, check_numbers, check_ranges
 
 MAX_INSTRUCTION_CHARS = 1000
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Largest message that server and client take: two raw 640x480 frames with room to spare."""
-CODECS = ("jpeg", "png", "rgb8")
+CODECS = ("jpeg", "png", "rgb8", "z16")
+"""How a frame may be encoded: colour as JPEG, PNG or plain bytes; depth as little-endian uint16, millimetres."""
+MERGES = ("replace", "crossfade", "temporal_ensemble", "rtc_prefix")
+"""How a chunk may want to follow the one that is being played."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,19 @@ class FieldSpec:
 
 
 @dataclass(frozen=True)
+class DepthRange:
+    """What a depth camera's picture shows: `near` to `far`, metres along its optical axis."""
+
+    near: float
+    far: float
+
+
+@dataclass(frozen=True)
 class CameraSpec:
     """One camera. `width` x `height` pixels is the stream at the camera, encoded as JPEG of `jpeg_quality`.
 
-    The network sees the centre square, resized by area to `input_size` x `input_size`.
+    The network sees the centre square, resized by area to `input_size` x `input_size`. A camera with a `depth` range
+    is a depth camera: its frames are z16, its picture is grey, black at the near end and white at the far end.
     """
 
     name: str
@@ -43,6 +56,7 @@ class CameraSpec:
     height: int
     input_size: int
     jpeg_quality: int
+    depth: DepthRange | None = None
 
 
 @dataclass(frozen=True)
@@ -117,10 +131,25 @@ class EncodedImage:
 
 
 @dataclass(frozen=True, eq=False)
+class Committed:
+    """What the arm does while the policy thinks (real-time chunking, arXiv 2506.07339).
+
+    actions: (P, A) float32 in the contract's units, as commanded or scheduled, the first for the observation's step.
+    delay_steps: so many of them, 0..P, will have been executed when the answer arrives.
+    first_step: control step of the first action; the observation's.
+    """
+
+    actions: NDArray[np.float32]
+    delay_steps: int
+    first_step: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class Observation:
     """What the policy is shown: `state` (fields,) float32 (rad, m), one encoded frame a camera, the instruction.
 
-    `stamp_ns` is the robot's clock, `step` the index of the control step at which it was taken.
+    `stamp_ns` is the robot's clock, `step` the index of the control step at which it was taken. `committed` is what is
+    played meanwhile, for a policy that can be conditioned on it; None: nothing, or nobody wants to know.
     """
 
     state: NDArray[np.float32]
@@ -128,17 +157,18 @@ class Observation:
     instruction: str
     stamp_ns: int
     step: int
+    committed: Committed | None = None
 
     def validate(self, spec: PolicySpec) -> None:
         """Raise InvalidObservation, saying what does not fit the contract. Pixels are not looked at here."""
-        _check_numbers(self.state, (len(spec.state),), "state", [f.name for f in spec.state], InvalidObservation)
+        check_numbers(self.state, (len(spec.state),), "state", [f.name for f in spec.state], InvalidObservation)
         expected = {camera.name for camera in spec.cameras}
         if missing := sorted(expected - self.images.keys()):
             raise InvalidObservation(f"camera {missing[0]!r} is missing; got {sorted(self.images) or 'none'}")
         if extra := sorted(self.images.keys() - expected):
             raise InvalidObservation(f"camera {extra[0]!r} is not in the contract; known are {sorted(expected)}")
         for camera in spec.cameras:
-            _check_image(camera, self.images[camera.name])
+            check_image(camera, self.images[camera.name])
         if not self.instruction.strip():
             raise InvalidObservation("instruction is empty; say in words what the arm should do")
         if len(self.instruction) > MAX_INSTRUCTION_CHARS:
@@ -148,15 +178,24 @@ class Observation:
         for name, number in (("stamp_ns", self.stamp_ns), ("step", self.step)):
             if number < 0:
                 raise InvalidObservation(f"{name} is {number}; it must not be negative")
+        if self.committed is not None:
+            check_committed(self.committed, self.step, spec)
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the server spent its time on one answer, in microseconds."""
+    """Where the server spent its time on one answer, in microseconds, and how many rows were answered together.
+
+    decode: images to pixels. preprocess: pixels to network input, rows to a batch. queue: waiting for the policy.
+    postprocess: checks, and the batch to rows.
+    """
 
     queue_us: int = 0
     decode_us: int = 0
     infer_us: int = 0
+    preprocess_us: int = 0
+    postprocess_us: int = 0
+    batch: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +203,10 @@ class ActionChunk:
     """A policy's answer: `actions` (H, A) float32 in the contract's units, one row a step of `dt_ns`.
 
     `first_step` and `observation_ns` are the observation's own `step` and `stamp_ns`, handed back.
-    `revision` is the content hash of the weights that answered.
+    `revision` is the content hash of the weights that answered, `spec_hash` that of their contract (empty: not said).
+    The first `frozen_rows` rows repeat the committed actions that the policy was conditioned on: if more steps than
+    that were executed before the chunk arrived, it is worthless (0: it was not conditioned).
+    `merge` is one of MERGES, or empty if the robot may choose.
     """
 
     actions: NDArray[np.float32]
@@ -173,66 +215,57 @@ class ActionChunk:
     observation_ns: int
     revision: str
     timing: Timing = field(default_factory=Timing)
+    frozen_rows: int = 0
+    merge: str = ""
+    spec_hash: str = ""
 
     def validate(self, spec: PolicySpec) -> None:
-        """Raise InvalidActions on a wrong shape, a NaN or a value outside its declared range."""
+        """Raise InvalidActions on a wrong shape, a NaN or a value outside its declared range.
+
+        Raises ContractMismatch if the chunk says that it answers another contract.
+        """
         names = [f.name for f in spec.action]
-        _check_numbers(self.actions, (spec.horizon, len(names)), "actions", names, InvalidActions)
-        lower = np.array([f.lower for f in spec.action])
-        upper = np.array([f.upper for f in spec.action])
-        rounding = 1e-6 * (upper - lower)  # float32(0.07) is above 0.07
-        outside = np.argwhere((self.actions < lower - rounding) | (self.actions > upper + rounding))
-        if len(outside):
-            row, column = outside[0]
-            raise InvalidActions(
-                f"actions[{row}].{names[column]} is {self.actions[row, column]:.6g}; "
-                f"the contract allows {spec.action[column].lower:g}..{spec.action[column].upper:g} "
-                f"{spec.action[column].unit}"
+        check_numbers(self.actions, (spec.horizon, len(names)), "actions", names, InvalidActions)
+        check_ranges(self.actions, spec.action, "actions", InvalidActions)
+        if not 0 <= self.frozen_rows <= spec.horizon:
+            raise InvalidActions(f"frozen_rows is {self.frozen_rows}; the chunk has {spec.horizon} rows")
+        if self.merge and self.merge not in MERGES:
+            raise InvalidActions(f"merge is {self.merge!r}; known are {', '.join(MERGES)}")
+        if self.spec_hash and self.spec_hash != spec.spec_hash:
+            raise ContractMismatch(
+                f"the chunk answers contract {self.spec_hash}, the session has {spec.spec_hash}; open the session again"
             )
 
 
-def _check_numbers(
-    array: NDArray[np.float32],
-    shape: tuple[int, ...],
-    what: str,
-    names: list[str],
-    error: type[InvalidObservation] | type[InvalidActions],
-) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        raise error(f"{what} must be a float32 array, got {getattr(array, 'dtype', type(array).__name__)}")
-    if array.shape != shape:
-        raise error(f"{what} has shape {array.shape}; the contract says {shape} ({', '.join(names)})")
-    if len(bad := np.argwhere(~np.isfinite(array))):
-        row = "".join(f"[{i}]" for i in bad[0][:-1])
-        raise error(f"{what}{row}.{names[bad[0][-1]]} is {array[tuple(bad[0])]}; it must be a finite number")
+@dataclass(frozen=True)
+class ServedModel:
+    """One contract that a server serves, and the weights that a new session gets.
 
+    `prefix_steps`: committed steps that these weights can be conditioned on, 0 for none.
+    """
 
-def _check_image(camera: CameraSpec, image: EncodedImage) -> None:
-    if image.codec not in CODECS:
-        raise InvalidObservation(f"camera {camera.name!r}: codec {image.codec!r} is not one of {CODECS}")
-    if (image.width, image.height) != (camera.width, camera.height):
-        raise InvalidObservation(
-            f"camera {camera.name!r}: frame is {image.width}x{image.height}, "
-            f"the contract says {camera.width}x{camera.height}; set the camera's stream to that size"
-        )
-    if not isinstance(image.data, bytes):
-        raise InvalidObservation(
-            f"camera {camera.name!r}: frame must be bytes, got {type(image.data).__name__}; convert with bytes(...)"
-        )
-    if not image.data:
-        raise InvalidObservation(f"camera {camera.name!r}: frame is empty")
-    if image.capture_ns < 0:
-        raise InvalidObservation(f"camera {camera.name!r}: capture_ns {image.capture_ns} is negative")
+    spec: PolicySpec
+    revision: str
+    prefix_steps: int = 0
 
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What a server says of itself. `boot_id` changes when its process does; `revision` when its weights do."""
+    """What a server says of itself. `boot_id` changes when its process does; a model's `revision` with its weights."""
 
     server_version: str
     api_versions: tuple[str, ...]
     codecs: tuple[str, ...]
     max_message_bytes: int
     boot_id: str
-    spec: PolicySpec
-    revision: str
+    models: tuple[ServedModel, ...]
+
+    @property
+    def spec(self) -> PolicySpec:
+        """Contract of the first model, which for most servers is the only one."""
+        return self.models[0].spec
+
+    @property
+    def revision(self) -> str:
+        """Weights of the first model."""
+        return self.models[0].revision

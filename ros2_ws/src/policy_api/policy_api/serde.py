@@ -14,17 +14,28 @@ from policy_api.errors import ContractMismatch, InvalidMessage, InvalidObservati
 from policy_api.schema import (
     ActionChunk,
     CameraSpec,
+    Committed,
+    DepthRange,
     EncodedImage,
     FieldSpec,
     Observation,
     PolicySpec,
+    ServedModel,
     ServerInfo,
     Timing,
 )
 
 STATE_KEY = "state"
-_CODEC_TO_PROTO = {"jpeg": pb.JPEG, "png": pb.PNG, "rgb8": pb.RAW_RGB8}
+_CODEC_TO_PROTO = {"jpeg": pb.JPEG, "png": pb.PNG, "rgb8": pb.RAW_RGB8, "z16": pb.RAW_Z16}
 _CODEC_FROM_PROTO = {number: name for name, number in _CODEC_TO_PROTO.items()}
+_MERGE_TO_PROTO = {
+    "": pb.MERGE_UNSPECIFIED,
+    "replace": pb.REPLACE,
+    "crossfade": pb.CROSSFADE,
+    "temporal_ensemble": pb.TEMPORAL_ENSEMBLE,
+    "rtc_prefix": pb.RTC_PREFIX,
+}
+_MERGE_FROM_PROTO = {number: name for name, number in _MERGE_TO_PROTO.items()}
 _LITTLE_F32 = np.dtype("<f4")
 _MAX_DIMENSIONS = 8
 
@@ -70,14 +81,30 @@ def image_from_proto(message: pb.Image) -> EncodedImage:
     return EncodedImage(codec, message.width, message.height, message.data, message.capture_ns)
 
 
+def committed_to_proto(committed: Committed) -> pb.Committed:
+    """What the arm does meanwhile -> message."""
+    return pb.Committed(
+        first_step=committed.first_step,
+        actions=tensor_to_proto(committed.actions),
+        delay_steps=committed.delay_steps,
+    )
+
+
+def committed_from_proto(message: pb.Committed) -> Committed:
+    """Message -> what the arm does meanwhile. InvalidMessage if the actions cannot be read."""
+    return Committed(tensor_from_proto(message.actions), message.delay_steps, message.first_step)
+
+
 def observation_to_proto(observation: Observation) -> pb.InferRequest:
     """Observation -> request, without session, epoch and sequence number."""
+    committed = observation.committed
     return pb.InferRequest(
         step=observation.step,
         obs_ns=observation.stamp_ns,
         state={STATE_KEY: tensor_to_proto(observation.state)},
         images=[image_to_proto(name, image) for name, image in observation.images.items()],
         task=observation.instruction,
+        committed=None if committed is None else committed_to_proto(committed),
     )
 
 
@@ -96,6 +123,7 @@ def observation_from_proto(message: pb.InferRequest) -> Observation:
         instruction=message.task,
         stamp_ns=message.obs_ns,
         step=message.step,
+        committed=committed_from_proto(message.committed) if message.HasField("committed") else None,
     )
 
 
@@ -108,12 +136,25 @@ def chunk_to_proto(chunk: ActionChunk) -> pb.ActionChunk:
         dt_ns=chunk.dt_ns,
         actions=tensor_to_proto(chunk.actions),
         revision=chunk.revision,
-        timing=pb.Timing(queue_us=timing.queue_us, decode_us=timing.decode_us, infer_us=timing.infer_us),
+        timing=pb.Timing(
+            queue_us=timing.queue_us,
+            decode_us=timing.decode_us,
+            preprocess_us=timing.preprocess_us,
+            infer_us=timing.infer_us,
+            postprocess_us=timing.postprocess_us,
+            batch=timing.batch,
+        ),
+        frozen_rows=chunk.frozen_rows,
+        merge=_MERGE_TO_PROTO[chunk.merge],
+        spec_hash=chunk.spec_hash,
     )
 
 
 def chunk_from_proto(message: pb.ActionChunk) -> ActionChunk:
-    """Message -> chunk. Not yet checked against a contract: call `ActionChunk.validate`."""
+    """Message -> chunk. Not yet checked against a contract: call `ActionChunk.validate`.
+
+    A merge strategy that this version does not know is left to the robot.
+    """
     timing = message.timing
     return ActionChunk(
         actions=tensor_from_proto(message.actions),
@@ -121,12 +162,25 @@ def chunk_from_proto(message: pb.ActionChunk) -> ActionChunk:
         first_step=message.first_step,
         observation_ns=message.obs_ns,
         revision=message.revision,
-        timing=Timing(queue_us=timing.queue_us, decode_us=timing.decode_us, infer_us=timing.infer_us),
+        timing=Timing(
+            queue_us=timing.queue_us,
+            decode_us=timing.decode_us,
+            preprocess_us=timing.preprocess_us,
+            infer_us=timing.infer_us,
+            postprocess_us=timing.postprocess_us,
+            batch=timing.batch,
+        ),
+        frozen_rows=message.frozen_rows,
+        merge=_MERGE_FROM_PROTO.get(message.merge, ""),
+        spec_hash=message.spec_hash,
     )
 
 
-def spec_to_proto(spec: PolicySpec, revision: str) -> pb.PolicySpec:
-    """Contract, and the weights that honour it -> message with the contract's hash."""
+def spec_to_proto(spec: PolicySpec, revision: str, prefix_steps: int = 0) -> pb.PolicySpec:
+    """Contract, and the weights that honour it -> message with the contract's hash.
+
+    `prefix_steps`: committed steps that the weights can be conditioned on.
+    """
     return pb.PolicySpec(
         model=spec.model,
         revision=revision,
@@ -139,6 +193,7 @@ def spec_to_proto(spec: PolicySpec, revision: str) -> pb.PolicySpec:
                 height=camera.height,
                 input_size=camera.input_size,
                 jpeg_quality=camera.jpeg_quality,
+                depth=None if camera.depth is None else pb.DepthRange(near=camera.depth.near, far=camera.depth.far),
             )
             for camera in spec.cameras
         ],
@@ -149,6 +204,7 @@ def spec_to_proto(spec: PolicySpec, revision: str) -> pb.PolicySpec:
         settle_s=spec.settle_s,
         firmware_zero=spec.firmware_zero,
         task=spec.task,
+        prefix_steps=prefix_steps,
     )
 
 
@@ -160,10 +216,7 @@ def spec_from_proto(message: pb.PolicySpec) -> tuple[PolicySpec, str]:
     """
     spec = PolicySpec(
         model=message.model,
-        cameras=tuple(
-            CameraSpec(camera.name, camera.width, camera.height, camera.input_size, camera.jpeg_quality)
-            for camera in message.cameras
-        ),
+        cameras=tuple(_camera_from_proto(camera) for camera in message.cameras),
         state=tuple(_field_from_proto(field) for field in message.state),
         action_space=message.action_space,
         action=tuple(_field_from_proto(field) for field in message.action),
@@ -189,25 +242,28 @@ def server_info_to_proto(info: ServerInfo) -> pb.ServerInfo:
         api_versions=info.api_versions,
         codecs=[_CODEC_TO_PROTO[codec] for codec in info.codecs],
         max_message_bytes=info.max_message_bytes,
-        specs=[spec_to_proto(info.spec, info.revision)],
+        specs=[spec_to_proto(model.spec, model.revision, model.prefix_steps) for model in info.models],
         boot_id=info.boot_id,
     )
 
 
 def server_info_from_proto(message: pb.ServerInfo) -> ServerInfo:
     """Message -> ServerInfo. Codecs that this version does not know are left out."""
-    if len(message.specs) != 1:
-        raise InvalidMessage(f"the server names {len(message.specs)} contracts; this client expects one")
-    spec, revision = spec_from_proto(message.specs[0])
+    if not message.specs:
+        raise InvalidMessage("the server names no contract; it serves nothing yet, ask again")
     return ServerInfo(
         server_version=message.server_version,
         api_versions=tuple(message.api_versions),
         codecs=tuple(_CODEC_FROM_PROTO[codec] for codec in message.codecs if codec in _CODEC_FROM_PROTO),
         max_message_bytes=message.max_message_bytes,
         boot_id=message.boot_id,
-        spec=spec,
-        revision=revision,
+        models=tuple(ServedModel(*spec_from_proto(spec), spec.prefix_steps) for spec in message.specs),
     )
+
+
+def _camera_from_proto(camera: pb.CameraSpec) -> CameraSpec:
+    depth = DepthRange(camera.depth.near, camera.depth.far) if camera.HasField("depth") else None
+    return CameraSpec(camera.name, camera.width, camera.height, camera.input_size, camera.jpeg_quality, depth)
 
 
 def _field_to_proto(field: FieldSpec) -> pb.FieldSpec:

@@ -1,7 +1,11 @@
-"""Strict, canonical JSON for the contract's dataclasses."""
+"""Strict, canonical JSON for the contract's dataclasses.
+
+A field that may be None is left out when it is, so that a contract without it reads, and hashes, as it always did.
+"""
 
 import dataclasses
 import json
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from policy_api.errors import InvalidSpec
@@ -16,7 +20,10 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - any dataclass of str, int, fl
     plain: dict[str, Any] = {}
     for name, kind in get_type_hints(type(value)).items():
         item = getattr(value, name)
-        if kind is float:
+        if _optional(kind):
+            if item is not None:
+                plain[name] = to_plain(item)
+        elif kind is float:
             plain[name] = float(item) + 0.0  # -0.0 and 0.0 are one number
         elif kind is int:
             plain[name] = int(item)
@@ -41,13 +48,20 @@ def from_plain(kind: type[T], data: Any, path: str = "") -> T:  # noqa: ANN401 -
     for name in data:
         if name not in hints:
             raise InvalidSpec(f"{prefix}{name}: unknown field; known are {', '.join(hints)}")
-    for name in hints:
-        if name not in data:
+    for name, hint in hints.items():
+        if name not in data and not _optional(hint):
             raise InvalidSpec(f"{prefix}{name}: missing")
-    return kind(**{name: _value(hint, data[name], prefix + name) for name, hint in hints.items()})
+    return kind(**{name: _value(hint, data[name], prefix + name) for name, hint in hints.items() if name in data})
+
+
+def _optional(kind: Any) -> bool:  # noqa: ANN401 - a type hint
+    """Whether a field is a dataclass or None; other fields are never None."""
+    return get_origin(kind) is UnionType
 
 
 def _value(kind: Any, item: Any, path: str) -> Any:  # noqa: ANN401 - a type hint and parsed JSON
+    if _optional(kind):
+        return from_plain(get_args(kind)[0], item, path)
     if get_origin(kind) is tuple:
         if not isinstance(item, list):
             raise InvalidSpec(f"{path}: expected a list, got {type(item).__name__}")
@@ -65,7 +79,7 @@ def _value(kind: Any, item: Any, path: str) -> Any:  # noqa: ANN401 - a type hin
 def difference(a: Any, b: Any, path: str = "") -> str | None:  # noqa: ANN401 - two plain values
     """Where two plain values of one dataclass first differ: dotted name and both values; None if equal."""
     if isinstance(a, dict) and isinstance(b, dict):
-        pairs = [(f"{path}.{key}" if path else key, a[key], b[key]) for key in a]
+        pairs = [(f"{path}.{key}" if path else key, a.get(key), b.get(key)) for key in {**a, **b}]
     elif isinstance(a, list) and isinstance(b, list):
         if len(a) != len(b):
             return f"{path}: {len(a)} entries against {len(b)}"

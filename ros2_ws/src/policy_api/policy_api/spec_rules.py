@@ -27,6 +27,8 @@ simulation."""
 FIRMWARE_ZEROS = ("current", "legacy")
 MAX_IMAGE_SIDE = 4096
 MAX_HORIZON = 1000
+MAX_DEPTH_M = 65.535
+"""What 16 bits of millimetres can say."""
 
 
 def check_spec(spec: "PolicySpec") -> None:
@@ -82,6 +84,9 @@ def _check_camera(path: str, camera: "CameraSpec") -> None:
     _within(f"{path}.height", camera.height, 16, MAX_IMAGE_SIDE)
     _within(f"{path}.input_size", camera.input_size, 8, min(camera.width, camera.height))
     _within(f"{path}.jpeg_quality", camera.jpeg_quality, 1, 100)
+    if camera.depth is not None:
+        _within(f"{path}.depth.far", camera.depth.far, 1e-3, MAX_DEPTH_M)
+        _within(f"{path}.depth.near", camera.depth.near, 0.0, camera.depth.far - 1e-3)
 
 
 def _known(path: str, value: str, known: Iterable[str]) -> None:
