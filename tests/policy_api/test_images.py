@@ -6,8 +6,16 @@ import cv2
 import numpy as np
 import pytest
 from policy_api.errors import InvalidImage
-from policy_api.images import decode_image, decode_jpeg, encode_jpeg, to_network_input
-from policy_api.schema import CameraSpec, EncodedImage
+from policy_api.images import (
+    decode_image,
+    decode_jpeg,
+    depth_to_rgb,
+    encode_jpeg,
+    encode_z16,
+    network_input,
+    to_network_input,
+)
+from policy_api.schema import CameraSpec, DepthRange, EncodedImage
 
 
 def gradient(height, width):
@@ -106,3 +114,32 @@ def test_network_input_of_an_upright_camera_crops_top_and_bottom():
 def test_network_input_refuses_another_stream_size():
     with pytest.raises(InvalidImage, match=r"'front': expected \(120, 160, 3\)"):
         to_network_input(gradient(96, 128), CameraSpec("front", 160, 120, 64, 90))
+
+
+def test_depth_is_linear_between_near_and_far_and_clipped_outside():
+    depth_mm = np.array([[0, 100, 200, 600, 1000, 65535]], np.uint16)
+    grey = depth_to_rgb(depth_mm, DepthRange(0.2, 1.0))
+    assert grey.dtype == np.uint8
+    assert grey.shape == (1, 6, 3)
+    np.testing.assert_array_equal(grey[0, :, 0], [0, 0, 0, 128, 255, 255])
+    np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
+
+
+def test_depth_goes_the_way_of_a_picture():
+    camera = CameraSpec("deep", 64, 48, 16, 90, DepthRange(0.0, 2.55))
+    depth_mm = np.tile(np.arange(64, dtype=np.uint16) * 40, (48, 1))
+    frame = EncodedImage("z16", 64, 48, encode_z16(depth_mm), 0)
+    seen = network_input(frame, camera)
+    assert seen.shape == (16, 16, 3)
+    np.testing.assert_array_equal(seen, to_network_input(depth_to_rgb(depth_mm, camera.depth), camera))
+    assert seen[0, 0, 0] < seen[0, 8, 0] < seen[0, 15, 0]
+
+
+def test_bad_depth_is_refused():
+    with pytest.raises(InvalidImage, match=r"\(H, W\) uint16"):
+        encode_z16(np.zeros((4, 4), np.float32))
+    frame = EncodedImage("z16", 4, 4, bytes(31), 0)
+    with pytest.raises(InvalidImage, match="32 bytes, got 31"):
+        decode_image(frame, DepthRange(0, 1))
+    with pytest.raises(InvalidImage, match="depth range"):
+        decode_image(frame)

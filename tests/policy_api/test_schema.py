@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from piper_description import JOINT_NAMES
-from policy_api.errors import InvalidActions, InvalidObservation, InvalidSpec
-from policy_api.schema import ActionChunk, EncodedImage, FieldSpec, PolicySpec, first_difference
+from policy_api.errors import ContractMismatch, InvalidActions, InvalidObservation, InvalidSpec
+from policy_api.schema import ActionChunk, Committed, DepthRange, EncodedImage, FieldSpec, PolicySpec, first_difference
 
 
 def edited(spec, path, value):
@@ -214,3 +214,87 @@ def test_chunk_outside_its_range_is_refused(spec, row, column, value, names):
 def test_chunk_of_wrong_shape_is_refused(spec):
     with pytest.raises(InvalidActions, match=r"shape \(7, 4\); the contract says \(8, 4\)"):
         chunk(np.zeros((7, 4), np.float32)).validate(spec)
+
+
+def depth_camera(spec, near=0.1, far=1.1):
+    return replace(spec, cameras=(replace(spec.cameras[0], depth=DepthRange(near, far)), spec.cameras[1]))
+
+
+def test_depth_range_is_part_of_the_contract_only_where_there_is_one(spec):
+    deep = depth_camera(spec)
+    assert "depth" not in spec.to_json()
+    assert PolicySpec.from_json(deep.to_json()) == deep
+    assert deep.spec_hash != spec.spec_hash
+    assert first_difference(spec, deep) == "cameras[0].depth: None against {'near': 0.1, 'far': 1.1}"
+    assert first_difference(deep, depth_camera(spec, 0.2)) == "cameras[0].depth.near: 0.1 against 0.2"
+
+
+@pytest.mark.parametrize(
+    ("depth", "names"),
+    [
+        ({"near": 0.1}, "cameras[0].depth.far: missing"),
+        ({"near": 0.1, "far": 1.0, "unit": "mm"}, "cameras[0].depth.unit: unknown"),
+        (None, "cameras[0].depth: expected an object"),
+        ({"near": 1.0, "far": 1.0}, "cameras[0].depth.near"),
+        ({"near": -0.1, "far": 1.0}, "cameras[0].depth.near"),
+        ({"near": 0.1, "far": 1000}, "cameras[0].depth.far"),
+    ],
+)
+def test_bad_depth_range_is_refused_by_dotted_name(spec, depth, names):
+    with pytest.raises(InvalidSpec) as error:
+        PolicySpec.from_json(edited(spec, ["cameras", 0, "depth"], depth))
+    assert names in str(error.value)
+
+
+def test_a_depth_camera_sends_depth_and_a_colour_camera_does_not(spec, observation):
+    deep = depth_camera(spec)
+    frame = EncodedImage("z16", 160, 120, bytes(160 * 120 * 2), 5)
+    replace(observation, images={**observation.images, "front": frame}).validate(deep)
+    with pytest.raises(InvalidObservation, match=r"'front': codec 'jpeg'.*a depth camera may send"):
+        observation.validate(deep)
+    with pytest.raises(InvalidObservation, match=r"'front': codec 'z16'.*a colour camera may send"):
+        replace(observation, images={**observation.images, "front": frame}).validate(spec)
+
+
+def committed(rows=3, delay=2, first_step=3, **changes):
+    actions = np.zeros((rows, 4), np.float32)
+    return Committed(changes.get("actions", actions), delay, first_step)
+
+
+def test_good_committed_prefix_passes(spec, observation):
+    for prefix in (committed(), committed(8, 8), committed(1, 0)):
+        replace(observation, committed=prefix).validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "names"),
+    [
+        (committed(rows=9), "committed.actions has 9 rows"),
+        (committed(rows=0), "committed.actions has 0 rows"),
+        (committed(actions=np.float32(3)), "committed.actions has 0 rows"),
+        (committed(actions=np.zeros((3, 5), np.float32)), r"committed.actions has shape \(3, 5\)"),
+        (committed(actions=np.zeros((3, 4))), "must be a float32 array, got float64"),
+        (committed(actions=np.full((3, 4), np.nan, np.float32)), r"committed.actions\[0\].dx is nan"),
+        (committed(actions=np.full((3, 4), 0.06, np.float32)), r"committed.actions\[0\].dx is 0.06; the contract"),
+        (committed(delay=4), "delay_steps is 4"),
+        (committed(first_step=2), "first_step is 2; it must be the observation's step, 3"),
+    ],
+)
+def test_bad_committed_prefix_is_refused(spec, observation, prefix, names):
+    with pytest.raises(InvalidObservation, match=names):
+        replace(observation, committed=prefix).validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "names"),
+    [
+        ({"frozen_rows": 9}, InvalidActions, "frozen_rows is 9; the chunk has 8 rows"),
+        ({"merge": "add"}, InvalidActions, "merge is 'add'; known are replace"),
+        ({"spec_hash": "0" * 64}, ContractMismatch, "open the session again"),
+    ],
+)
+def test_chunk_that_says_the_impossible_is_refused(spec, change, error, names):
+    good = replace(chunk(np.zeros((8, 4), np.float32)), frozen_rows=8, merge="rtc_prefix", spec_hash=spec.spec_hash)
+    good.validate(spec)
+    with pytest.raises(error, match=names):
+        replace(good, **change).validate(spec)

@@ -11,8 +11,11 @@ from policy_api import serde
 from policy_api.errors import ContractMismatch, InvalidMessage, InvalidObservation, InvalidSpec
 from policy_api.schema import (
     CODECS,
+    MERGES,
     ActionChunk,
     CameraSpec,
+    Committed,
+    DepthRange,
     EncodedImage,
     FieldSpec,
     Observation,
@@ -21,6 +24,7 @@ from policy_api.schema import (
     ServerInfo,
     Timing,
 )
+from policy_api.shared_frames import SharedBytes
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 times = st.integers(0, 2**62)
@@ -49,7 +53,9 @@ def specs(draw):
     for name in draw(st.lists(names, min_size=1, max_size=3, unique=True)):
         width, height = draw(st.integers(16, 4096)), draw(st.integers(16, 4096))
         size = draw(st.integers(8, min(width, height)))
-        cameras.append(CameraSpec(name, width, height, size, draw(st.integers(1, 100))))
+        near = draw(st.floats(0, 10))
+        depth = draw(st.sampled_from((None, DepthRange(near, near + draw(st.floats(0.1, 10))))))
+        cameras.append(CameraSpec(name, width, height, size, draw(st.integers(1, 100)), depth))
     return PolicySpec(
         model=draw(spelled),
         cameras=tuple(cameras),
@@ -116,9 +122,10 @@ def test_observation_round_trip(state, images, instruction, stamp_ns, step):
     times,
     text,
     st.builds(Timing, *[st.integers(0, 2**32 - 1)] * 6),
+    st.sampled_from(("", *MERGES)),
 )
-def test_chunk_round_trip(actions, number, revision, timing):
-    chunk = ActionChunk(actions, number, number // 2, number // 3, revision, timing)
+def test_chunk_round_trip(actions, number, revision, timing, merge):
+    chunk = ActionChunk(actions, number, number // 2, number // 3, revision, timing, 3, merge, "hash")
     again = serde.chunk_from_proto(sent(serde.chunk_to_proto(chunk)))
     np.testing.assert_array_equal(again.actions, actions)
     assert replace(again, actions=None).__dict__ == replace(chunk, actions=None).__dict__
@@ -159,6 +166,57 @@ def test_bad_observations_are_refused(observation):
     message.state["force"].CopyFrom(message.state["state"])
     with pytest.raises(InvalidObservation, match="force"):
         serde.observation_from_proto(message)
+
+
+def test_a_frame_may_lie_in_shared_memory(observation):
+    frames = {}
+
+    def share(data):
+        frames[len(frames) + 1] = data
+        return SharedBytes("ring", 64, len(data), len(frames))
+
+    message = sent(serde.observation_to_proto(observation, share))
+    assert len(message.SerializeToString()) < 300
+    again = serde.observation_from_proto(message, lambda place: frames[place.ticket])
+    assert again.images == observation.images
+    with pytest.raises(InvalidObservation, match=r"'front': shared memory is taken only from.*own host"):
+        serde.observation_from_proto(message)
+    message.images[0].data = b"x"
+    with pytest.raises(InvalidObservation, match="'front': frame is given twice, as bytes"):
+        serde.observation_from_proto(message, lambda place: frames[place.ticket])
+    kept = serde.observation_to_proto(observation, lambda data: None)
+    assert kept == serde.observation_to_proto(observation)
+
+
+prefixes = st.builds(
+    Committed,
+    npst.arrays(np.float32, npst.array_shapes(min_dims=2, max_dims=2), elements=f32),
+    st.integers(0, 2**32 - 1),
+    times,
+)
+
+
+@given(prefixes)
+def test_committed_prefix_round_trip(prefix):
+    again = serde.committed_from_proto(sent(serde.committed_to_proto(prefix)))
+    np.testing.assert_array_equal(again.actions, prefix.actions)
+    assert (again.delay_steps, again.first_step) == (prefix.delay_steps, prefix.first_step)
+
+
+def test_an_observation_without_a_prefix_has_none(observation):
+    assert serde.observation_from_proto(sent(serde.observation_to_proto(observation))).committed is None
+    prefix = Committed(np.ones((2, 4), np.float32), 1, 3)
+    message = sent(serde.observation_to_proto(replace(observation, committed=prefix)))
+    again = serde.observation_from_proto(message).committed
+    np.testing.assert_array_equal(again.actions, prefix.actions)
+
+
+def test_a_merge_strategy_of_a_later_version_is_left_to_the_robot():
+    chunk = ActionChunk(np.zeros((1, 1), np.float32), 1, 0, 0, "r", merge="crossfade")
+    message = serde.chunk_to_proto(chunk)
+    assert serde.chunk_from_proto(message).merge == "crossfade"
+    message.merge = 77
+    assert serde.chunk_from_proto(sent(message)).merge == ""
 
 
 def test_bad_contracts_are_refused(spec):

@@ -68,3 +68,7 @@ class ServerBusy(PolicyApiError):
 
 class ServerFault(PolicyApiError):
     """The policy or the server failed; the server's log holds the cause."""
+
+
+class SharedFramesUnavailable(PolicyApiError, OSError):
+    """Shared memory for frames cannot be had on this host."""

@@ -5,6 +5,7 @@ Session, epoch and sequence numbers belong to the connection, not to the schema:
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,10 @@ from policy_api.schema import (
     ServerInfo,
     Timing,
 )
+from policy_api.shared_frames import SharedBytes
+
+SharedReader = Callable[[SharedBytes], bytes]
+"""Copies a frame out of shared memory: `policy_api.shared_frames.read_shared`."""
 
 STATE_KEY = "state"
 _CODEC_TO_PROTO = {"jpeg": pb.JPEG, "png": pb.PNG, "rgb8": pb.RAW_RGB8, "z16": pb.RAW_Z16}
@@ -59,26 +64,46 @@ def tensor_from_proto(message: pb.Tensor) -> NDArray[np.float32]:
     return np.frombuffer(message.data, dtype=_LITTLE_F32).reshape(tuple(message.shape)).astype(np.float32)
 
 
-def image_to_proto(name: str, image: EncodedImage) -> pb.Image:
-    """A camera's frame -> message."""
-    return pb.Image(
+def image_to_proto(name: str, image: EncodedImage, shared: SharedBytes | None = None) -> pb.Image:
+    """A camera's frame -> message; with `shared` the message says where the bytes lie instead of holding them."""
+    message = pb.Image(
         name=name,
         codec=_CODEC_TO_PROTO[image.codec],
         width=image.width,
         height=image.height,
-        data=image.data,
         capture_ns=image.capture_ns,
     )
+    if shared is None:
+        message.data = image.data
+    else:
+        message.shared.CopyFrom(
+            pb.SharedBytes(name=shared.name, offset=shared.offset, size=shared.size, ticket=shared.ticket)
+        )
+    return message
 
 
-def image_from_proto(message: pb.Image) -> EncodedImage:
-    """Message -> frame, still encoded. InvalidMessage if the codec is unknown."""
+def image_from_proto(message: pb.Image, shared: SharedReader | None = None) -> EncodedImage:
+    """Message -> frame, still encoded. InvalidMessage if the codec is unknown.
+
+    `shared` reads a frame that lies in shared memory; without it such a frame is refused with InvalidObservation.
+    """
     codec = _CODEC_FROM_PROTO.get(message.codec)
     if codec is None:
         raise InvalidMessage(
             f"camera {message.name!r}: codec {message.codec} is unknown; known are {', '.join(_CODEC_TO_PROTO)}"
         )
-    return EncodedImage(codec, message.width, message.height, message.data, message.capture_ns)
+    data = message.data
+    if message.HasField("shared"):
+        if data:
+            raise InvalidObservation(f"camera {message.name!r}: frame is given twice, as bytes and in shared memory")
+        if shared is None:
+            raise InvalidObservation(
+                f"camera {message.name!r}: shared memory is taken only from a robot on the server's own host; "
+                "send frames inside the messages"
+            )
+        place = message.shared
+        data = shared(SharedBytes(place.name, place.offset, place.size, place.ticket))
+    return EncodedImage(codec, message.width, message.height, data, message.capture_ns)
 
 
 def committed_to_proto(committed: Committed) -> pb.Committed:
@@ -95,28 +120,39 @@ def committed_from_proto(message: pb.Committed) -> Committed:
     return Committed(tensor_from_proto(message.actions), message.delay_steps, message.first_step)
 
 
-def observation_to_proto(observation: Observation) -> pb.InferRequest:
-    """Observation -> request, without session, epoch and sequence number."""
+def observation_to_proto(
+    observation: Observation, share: Callable[[bytes], SharedBytes | None] | None = None
+) -> pb.InferRequest:
+    """Observation -> request, without session, epoch and sequence number.
+
+    `share` puts a frame's bytes into shared memory and says where; None, or an answer of None: they go along.
+    """
     committed = observation.committed
     return pb.InferRequest(
         step=observation.step,
         obs_ns=observation.stamp_ns,
         state={STATE_KEY: tensor_to_proto(observation.state)},
-        images=[image_to_proto(name, image) for name, image in observation.images.items()],
+        images=[
+            image_to_proto(name, image, share(image.data) if share else None)
+            for name, image in observation.images.items()
+        ],
         task=observation.instruction,
         committed=None if committed is None else committed_to_proto(committed),
     )
 
 
-def observation_from_proto(message: pb.InferRequest) -> Observation:
-    """Request -> observation. Not yet checked against a contract: call `Observation.validate`."""
+def observation_from_proto(message: pb.InferRequest, shared: SharedReader | None = None) -> Observation:
+    """Request -> observation. Not yet checked against a contract: call `Observation.validate`.
+
+    `shared` as in `image_from_proto`.
+    """
     if list(message.state) != [STATE_KEY]:
         raise InvalidObservation(f"state has the keys {sorted(message.state)}; expected one, {STATE_KEY!r}")
     images: dict[str, EncodedImage] = {}
     for image in message.images:
         if image.name in images:
             raise InvalidObservation(f"camera {image.name!r} is given twice")
-        images[image.name] = image_from_proto(image)
+        images[image.name] = image_from_proto(image, shared)
     return Observation(
         state=tensor_from_proto(message.state[STATE_KEY]),
         images=images,
