@@ -13,19 +13,26 @@ The hashes find damage and mix-ups. They are no signature: who can write the dir
 """
 
 from sim_train.checkpoint.files import GOLDEN, MANIFEST, WEIGHTS, CheckpointError, clear_leftovers
-from sim_train.checkpoint.golden import Deviation
-from sim_train.checkpoint.manifest import read_manifest
-from sim_train.checkpoint.store import load_checked, load_policy, save_policy
+from sim_train.checkpoint.golden import ACTION_LIMIT, Deviation, Questions, check_golden, distances, read_golden
+from sim_train.checkpoint.manifest import check_hashes, read_manifest
+from sim_train.checkpoint.store import build_policy, load_checked, load_policy, save_policy
 
 __all__ = [
+    "ACTION_LIMIT",
     "GOLDEN",
     "MANIFEST",
     "WEIGHTS",
     "CheckpointError",
     "Deviation",
+    "Questions",
+    "build_policy",
+    "check_golden",
+    "check_hashes",
     "clear_leftovers",
+    "distances",
     "load_checked",
     "load_policy",
+    "read_golden",
     "read_manifest",
     "save_policy",
 ]

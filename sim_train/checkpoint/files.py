@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,12 +59,13 @@ def require(path: Path, name: str) -> None:
         raise CheckpointError(f"{path} has no {name}; it is no checkpoint, or its copy was cut short: copy it again")
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
+def sha256_of(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits. `on_bytes` is told how many more were read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
+            on_bytes(len(block))
     return digest.hexdigest()
 
 

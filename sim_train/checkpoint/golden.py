@@ -97,7 +97,7 @@ def check_golden(path: Path, policy: Policy) -> Deviation:
     Raises:
         CheckpointError: the file does not fit the contract, or the policy answers differently.
     """
-    asked, golden = _read(path)
+    asked, golden = read_golden(path)
     try:
         answer = policy.act(asked.images, asked.state, asked.instructions)
     except ValueError as error:
@@ -108,9 +108,8 @@ def check_golden(path: Path, policy: Policy) -> Deviation:
     ):
         if before.shape != now.shape:
             raise CheckpointError(f"{path} has {name} {before.shape}; the policy of the manifest answers {now.shape}")
-    span = np.array([f.upper - f.lower for f in policy.spec.action])
     found = Deviation(
-        actions=float(np.mean(np.abs(answer.actions - golden.actions) / span)),
+        actions=float(np.mean(distances(policy.spec, answer.actions, golden.actions))),
         log_probs=float(np.mean(np.abs(answer.log_probs - golden.log_probs))) if golden.log_probs.size else 0.0,
     )
     if not (found.actions <= ACTION_LIMIT and found.log_probs <= LOG_PROB_LIMIT):
@@ -123,7 +122,14 @@ def check_golden(path: Path, policy: Policy) -> Deviation:
     return found
 
 
-def _read(path: Path) -> tuple[Questions, PolicyOutput]:
+def distances(spec: PolicySpec, actions: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far apart two answers (.., H, A) are, number by number, as a share of each action's range."""
+    span = np.array([f.upper - f.lower for f in spec.action])
+    return np.abs(actions.astype(np.float64) - others) / span
+
+
+def read_golden(path: Path) -> tuple[Questions, PolicyOutput]:
+    """What the file `path` asks, and what the policy answered when it was saved; raises CheckpointError."""
     try:
         with safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping

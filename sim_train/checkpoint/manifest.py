@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def check_hashes(path: Path, manifest: dict[str, Any]) -> None:
-    """CheckpointError if a file's content is not what the manifest says."""
+def check_hashes(path: Path, manifest: dict[str, Any], on_bytes: Callable[[int], None] = lambda count: None) -> None:
+    """CheckpointError if a file's content is not what the manifest says. `on_bytes` is told how many more were read."""
     for name, part in _HASHED.items():
-        digest, wanted = sha256_of(path / name), manifest[f"{part}_sha256"]
+        digest, wanted = sha256_of(path / name, on_bytes), manifest[f"{part}_sha256"]
         if digest != wanted:
             raise CheckpointError(
                 f"{path / name} has SHA-256 {digest[:12]}..., the manifest says {wanted[:12]}...: it is damaged or "

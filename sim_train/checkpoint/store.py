@@ -71,6 +71,18 @@ def load_checked(path: Path) -> tuple[Any, Deviation]:
     path = Path(path)
     manifest = read_manifest(path)
     check_hashes(path, manifest)
+    policy = build_policy(path, manifest)
+    return policy, check_golden(path / GOLDEN, policy)
+
+
+def build_policy(path: Path, manifest: dict[str, Any]) -> Any:  # noqa: ANN401 - of whichever kind was saved
+    """The policy that the manifest describes, with the weights in directory `path`, its `revision` set.
+
+    For whoever looks at manifest, hashes and golden answers in steps of its own; `load_policy` does all of it.
+
+    Raises:
+        CheckpointError: network, contract and weights do not fit together.
+    """
     try:
         policy = from_blueprint(manifest["policy"])
         tensors = load_file(path / WEIGHTS)
@@ -79,7 +91,7 @@ def load_checked(path: Path) -> tuple[Any, Deviation]:
     _fill(path, policy, tensors)
     policy.revision = manifest["weights_sha256"]
     policy.eval()
-    return policy, check_golden(path / GOLDEN, policy)
+    return policy
 
 
 def _fill(path: Path, policy: StoredPolicy, tensors: dict[str, torch.Tensor]) -> None:

@@ -1,0 +1,1 @@
+"""Many revisions of a policy in one server, changed while robots run."""
