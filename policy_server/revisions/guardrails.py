@@ -122,13 +122,13 @@ def _success_breach(limits: Guardrails, canary: Tally, stable: Tally) -> str | N
     )
 
 
-def drop_at_least(stable: Tally, canary: Tally) -> float:
-    """Lower end of a one-sided 95 % interval of (success of stable - success of canary), -1..1; see above.
+def drop_at_least(stable: Tally, canary: Tally, z: float = Z_ONE_SIDED_95) -> float:
+    """Lower end of the interval of (success of stable - success of canary), -1..1; see above.
 
     Raises:
         ValueError: either has no episode.
     """
-    low, _ = wilson_interval(stable.successes, stable.episodes, Z_ONE_SIDED_95)
-    _, high = wilson_interval(canary.successes, canary.episodes, Z_ONE_SIDED_95)
+    low, _ = wilson_interval(stable.successes, stable.episodes, z)
+    _, high = wilson_interval(canary.successes, canary.episodes, z)
     of_stable, of_canary = stable.successes / stable.episodes, canary.successes / canary.episodes
     return (of_stable - of_canary) - math.hypot(of_stable - low, high - of_canary)
