@@ -47,6 +47,8 @@ class Request:
     """False once the caller has gone."""
     answer: Future[Answer]
     """Set by the worker, to an Answer or a PolicyApiError; cancelled by whoever no longer needs it."""
+    queued_ns: int = 0
+    """When it began to wait for the policy; set by whoever takes it first."""
     step: int = 0
     """Index of the control step of the observation; for policies that go by it (attribute `stepped`)."""
 
