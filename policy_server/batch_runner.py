@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from policy_api.errors import InvalidActions, PolicyApiError, ServerFault
 from policy_api.schema import ActionChunk, PolicySpec
 
-from policy_server.policy import Policy, PolicyOutput, is_recurrent, prefix_steps_of
+from policy_server.policy import Policy, PolicyOutput, is_recurrent, is_stepped, prefix_steps_of
 from policy_server.seam import Answer, Request
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class BatchRunner:
         self._buckets = tuple(buckets)
         self._prefix_steps = prefix_steps_of(policy)
         self._is_recurrent = is_recurrent(policy)
+        self._is_stepped = is_stepped(policy)
         self._lower = np.array([field.lower for field in self._spec.action])
         self._upper = np.array([field.upper for field in self._spec.action])
 
@@ -57,6 +58,8 @@ class BatchRunner:
             extras["committed"] = [request.committed for request in padded]
         if self._is_recurrent:
             extras["memory"] = [request.memory for request in padded]
+        if self._is_stepped:
+            extras["steps"] = [request.step for request in padded]
         preprocessed_ns = time.monotonic_ns()
         try:
             output = self._policy.act(images, state, instructions, temperature=0.0, **extras)

@@ -93,6 +93,24 @@ class RecurrentPolicy(Protocol):
         ...
 
 
+class SteppedPolicy(Protocol):
+    """A policy that goes by the control step, not by what it sees. The server knows it by `stepped`."""
+
+    stepped: bool
+
+    def act(
+        self,
+        images: dict[str, NDArray[np.uint8]],
+        state: NDArray[np.float32],
+        instructions: list[str],
+        temperature: float = 0.0,
+        *,
+        steps: list[int],
+    ) -> PolicyOutput:
+        """As `Policy.act`; `steps`: index of the control step of each row's observation."""
+        ...
+
+
 def prefix_steps_of(policy: Policy) -> int:
     """Committed steps that a policy can be conditioned on; 0 for one that cannot."""
     return int(getattr(policy, "prefix_steps", 0))
@@ -101,3 +119,8 @@ def prefix_steps_of(policy: Policy) -> int:
 def is_recurrent(policy: Policy) -> bool:
     """Whether a policy remembers earlier observations of an episode."""
     return bool(getattr(policy, "recurrent", False))
+
+
+def is_stepped(policy: Policy) -> bool:
+    """Whether a policy goes by the control step."""
+    return bool(getattr(policy, "stepped", False))
