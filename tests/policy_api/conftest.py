@@ -1,7 +1,12 @@
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from policy_api.images import encode_jpeg
 from policy_api.schema import CameraSpec, EncodedImage, FieldSpec, Observation, PolicySpec
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
 
 @pytest.fixture

@@ -227,6 +227,8 @@ class ActionChunk:
         names = [f.name for f in spec.action]
         check_numbers(self.actions, (spec.horizon, len(names)), "actions", names, InvalidActions)
         check_ranges(self.actions, spec.action, "actions", InvalidActions)
+        if self.dt_ns != spec.dt_ns:
+            raise InvalidActions(f"dt_ns is {self.dt_ns}; the contract's step is {spec.dt_ns} ns")
         if not 0 <= self.frozen_rows <= spec.horizon:
             raise InvalidActions(f"frozen_rows is {self.frozen_rows}; the chunk has {spec.horizon} rows")
         if self.merge and self.merge not in MERGES:

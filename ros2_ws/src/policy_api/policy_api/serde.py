@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from policy_api import policy_pb2 as pb
 from policy_api.errors import ContractMismatch, InvalidMessage, InvalidObservation
+from policy_api.events import Draining, Load, NewRevision, Revoked, ServerEvent
 from policy_api.schema import (
     ActionChunk,
     CameraSpec,
@@ -293,8 +294,26 @@ def server_info_from_proto(message: pb.ServerInfo) -> ServerInfo:
         codecs=tuple(_CODEC_FROM_PROTO[codec] for codec in message.codecs if codec in _CODEC_FROM_PROTO),
         max_message_bytes=message.max_message_bytes,
         boot_id=message.boot_id,
-        models=tuple(ServedModel(*spec_from_proto(spec), spec.prefix_steps) for spec in message.specs),
+        models=tuple(_model_from_proto(model) for model in message.specs),
     )
+
+
+def event_from_proto(message: pb.SessionEvent) -> ServerEvent | None:
+    """Message -> event; None for one that this version does not know. Raises as `spec_from_proto` does."""
+    kind = message.WhichOneof("event")
+    if kind == "draining":
+        return Draining(message.draining.grace_ms)
+    if kind == "new_revision":
+        return NewRevision(_model_from_proto(message.new_revision))
+    if kind == "revoked":
+        return Revoked(message.revoked.reason)
+    if kind == "load":
+        return Load(message.load.busy, message.load.waiting, message.load.p95_infer_us)
+    return None
+
+
+def _model_from_proto(message: pb.PolicySpec) -> ServedModel:
+    return ServedModel(*spec_from_proto(message), message.prefix_steps)
 
 
 def _camera_from_proto(camera: pb.CameraSpec) -> CameraSpec:
