@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from policy_api.channel import TlsFiles
 
-from policy_server.security import TlsError, TlsFiles, read_tls
+from policy_server.security import TlsError, read_tls
 
 CA_DAYS = 3650
 LEAF_DAYS = 730
@@ -83,11 +84,11 @@ class Authority:
         """
         files = TlsFiles.of(self.folder / place)
         change = "made"
-        if files.certificate.exists() and files.key.exists():
-            old = _load(files.certificate)
+        if files.cert.exists() and files.key.exists():
+            old = _load(files.cert)
             had = list(old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
             if set(names) <= set(had) and old.not_valid_after_utc - now > timedelta(days=RENEW_DAYS):
-                read_tls(TlsFiles(self.folder / "ca.pem", files.certificate, files.key), now)
+                read_tls(TlsFiles(self.folder / "ca.pem", files.cert, files.key), now)
                 return _issued(files, old, "kept")
             names = had + [new for new in names if new not in had]
             change = "renewed"
@@ -95,7 +96,7 @@ class Authority:
         certificate = self._sign(key.public_key(), name, names, server, now)
         files.key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_key(files.key, key)
-        _write(files.certificate, certificate.public_bytes(Encoding.PEM), 0o644)
+        _write(files.cert, certificate.public_bytes(Encoding.PEM), 0o644)
         _write(files.ca, self.certificate.public_bytes(Encoding.PEM), 0o644)
         return _issued(files, certificate, change)
 
@@ -121,9 +122,7 @@ class Authority:
 
 def _issued(files: TlsFiles, certificate: x509.Certificate, change: str) -> Issued:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return Issued(
-        files.certificate.parent, tuple(str(name.value) for name in names), certificate.not_valid_after_utc, change
-    )
+    return Issued(files.cert.parent, tuple(str(name.value) for name in names), certificate.not_valid_after_utc, change)
 
 
 def _load(path: Path) -> x509.Certificate:

@@ -3,9 +3,10 @@
 import ssl
 from datetime import datetime, timezone
 
+from policy_api.channel import TlsFiles
 from prometheus_client import CollectorRegistry, start_http_server
 
-from policy_server.security import TlsFiles, check_bind, read_tls
+from policy_server.security import check_bind, read_tls
 
 
 class MetricsEndpoint:
@@ -30,7 +31,7 @@ class MetricsEndpoint:
                 int(port),
                 host.strip("[]"),
                 registry,
-                certfile=None if tls is None else str(tls.certificate),
+                certfile=None if tls is None else str(tls.cert),
                 keyfile=None if tls is None else str(tls.key),
                 client_cafile=None if tls is None else str(tls.ca),
                 client_auth_required=tls is not None,

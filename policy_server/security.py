@@ -18,6 +18,7 @@ import grpc
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from policy_api.channel import TlsFiles
 from policy_api.errors import PermissionDenied
 
 log = logging.getLogger(__name__)
@@ -61,20 +62,6 @@ class Peer:
             if uri.startswith(prefix) and NAME.fullmatch(uri[len(prefix) :]):
                 return cls(role, uri[len(prefix) :])
         return None
-
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """PEM files of one end of a connection: the authority that both ends trust, its own certificate and key."""
-
-    ca: Path
-    certificate: Path
-    key: Path
-
-    @classmethod
-    def of(cls, folder: Path) -> "TlsFiles":
-        """The files of a folder that `python -m policy_server certs` made."""
-        return cls(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
 
 
 @dataclass(frozen=True)
@@ -128,7 +115,7 @@ def read_tls(files: TlsFiles, now: datetime) -> Pem:
 
     Warns in the log if the certificate expires within 30 days.
     """
-    pem = Pem(_read(files.ca), _read(files.certificate), _read(files.key))
+    pem = Pem(_read(files.ca), _read(files.cert), _read(files.key))
     if files.key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise TlsError(f"{files.key} can be read by others than its owner; run: chmod 600 {files.key}")
     try:
@@ -136,14 +123,14 @@ def read_tls(files: TlsFiles, now: datetime) -> Pem:
         certificate = x509.load_pem_x509_certificate(pem.certificate)
         key = load_pem_private_key(pem.key, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        names = f"{files.ca}, {files.certificate} and {files.key}"
+        names = f"{files.ca}, {files.cert} and {files.key}"
         raise TlsError(f"{names} must be PEM, the key without a password: {error}") from error
     own = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if own != key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
-        raise TlsError(f"{files.key} is not the key of {files.certificate}; copy both from the same folder")
+        raise TlsError(f"{files.key} is not the key of {files.cert}; copy both from the same folder")
     if not any(_issued(certificate, authority) for authority in authorities):
-        raise TlsError(f"{files.certificate} was not issued by the authority in {files.ca}; copy the whole folder")
-    _check_dates(files.certificate, certificate, now)
+        raise TlsError(f"{files.cert} was not issued by the authority in {files.ca}; copy the whole folder")
+    _check_dates(files.cert, certificate, now)
     return pem
 
 
@@ -167,7 +154,7 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
         except (OSError, TlsError) as error:
             log.error("renewed certificates are not used: %s", error)
             return None
-        log.info("certificates were renewed: %s", files.certificate)
+        log.info("certificates were renewed: %s", files.cert)
         return fresh
 
     return grpc.dynamic_ssl_server_credentials(_configuration(pem), renewed, require_client_authentication=True)
@@ -211,7 +198,7 @@ def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
 
 
 def _stamps(files: TlsFiles) -> list[int]:
-    return [path.stat().st_mtime_ns for path in (files.ca, files.certificate, files.key)]
+    return [path.stat().st_mtime_ns for path in (files.ca, files.cert, files.key)]
 
 
 def _read(path: Path) -> bytes:

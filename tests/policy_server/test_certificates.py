@@ -4,10 +4,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from policy_api.channel import TlsFiles
 
 from policy_server.authority import CA_DAYS, LEAF_DAYS, RENEW_DAYS
 from policy_server.certificates import add_arguments, make, run
-from policy_server.security import TlsError, TlsFiles, read_tls
+from policy_server.security import TlsError, read_tls
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 

@@ -8,12 +8,13 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from policy_api import policy_pb2 as pb
 from policy_api import policy_pb2_grpc
+from policy_api.channel import TlsFiles
 from policy_api.errors import Superseded
 
 from policy_server.answering import answering
 from policy_server.certificates import make
 from policy_server.guard import CallGuard
-from policy_server.security import TlsFiles, server_credentials
+from policy_server.security import server_credentials
 
 POLICY = "/policy_api.v1.PolicyService/"
 ADMIN = "/policy_api.v1.PolicyAdmin/"
@@ -151,7 +152,7 @@ def test_roles(start, tmp_path):
 
     def connect(place):
         files = TlsFiles.of(folder / place)
-        pem = [path.read_bytes() for path in (files.ca, files.key, files.certificate)]
+        pem = [path.read_bytes() for path in (files.ca, files.key, files.cert)]
         return grpc.secure_channel(address, grpc.ssl_channel_credentials(*pem), [("grpc.use_local_subchannel_pool", 1)])
 
     info, revisions = pb.GetServerInfoRequest(), pb.ListRevisionsRequest()

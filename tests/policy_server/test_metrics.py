@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from policy_api.channel import TlsFiles
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -15,7 +16,6 @@ from policy_server.certificates import make
 from policy_server.metrics import MAX_REVISIONS, MAX_ROBOTS, OTHER, Metrics, RevisionView
 from policy_server.metrics_http import MetricsEndpoint
 from policy_server.observing import Call, Chunk, SessionView
-from policy_server.security import TlsFiles
 from policy_server.stats import StatsSnapshot
 
 DASHBOARD = Path(policy_server.__file__).parent / "dashboards" / "policy_server.json"
@@ -186,7 +186,7 @@ def test_metrics_with_certificates(metrics, tmp_path):
         with pytest.raises(OSError):
             urllib.request.urlopen(url, timeout=20, context=trusting)
         admin = TlsFiles.of(folder / "admins" / "admin")
-        trusting.load_cert_chain(admin.certificate, admin.key)
+        trusting.load_cert_chain(admin.cert, admin.key)
         with urllib.request.urlopen(url, timeout=20, context=trusting) as answer:
             assert b"policy_sessions" in answer.read()
     finally:

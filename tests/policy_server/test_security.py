@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import grpc
 import pytest
 from cryptography import x509
+from policy_api.channel import TlsFiles
 from policy_api.errors import PolicyApiError
 
 from policy_server.authority import LEAF_DAYS, Authority
@@ -16,7 +17,6 @@ from policy_server.security import (
     Peer,
     Role,
     TlsError,
-    TlsFiles,
     check_bind,
     is_private,
     peer_name,
@@ -82,7 +82,7 @@ def serve():
 
 def call(address, folder=None, trust=None, method=WHO):
     """The answer, or (status, text). `trust`: a folder whose authority is believed; `folder`: what is shown."""
-    shown = (None, None) if folder is None else (TlsFiles.of(folder).key, TlsFiles.of(folder).certificate)
+    shown = (None, None) if folder is None else (TlsFiles.of(folder).key, TlsFiles.of(folder).cert)
     pair = [None if path is None else path.read_bytes() for path in shown]
     credentials = grpc.ssl_channel_credentials((trust / "ca.pem").read_bytes(), *pair)
     with grpc.secure_channel(address, credentials, [("grpc.use_local_subchannel_pool", 1)]) as channel:
@@ -173,7 +173,7 @@ def test_renewed_certificates_are_used_without_a_restart(tmp_path, serve, caplog
 def _served_certificate(folder, host, port):
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     robot = TlsFiles.of(folder / "robots" / "arm")
-    context.load_cert_chain(robot.certificate, robot.key)
+    context.load_cert_chain(robot.cert, robot.key)
     with socket.create_connection((host, port), 20) as plain, context.wrap_socket(plain, server_hostname=host) as tls:
         return tls.getpeercert(binary_form=True)
 
@@ -227,11 +227,11 @@ def test_files_that_cannot_work_are_named(lab, elsewhere, tmp_path):
     nonsense.write_text("-----BEGIN NONSENSE-----")
     nonsense.chmod(0o600)
     for files, words in (
-        (TlsFiles(tmp_path / "none", good.certificate, good.key), "cannot read .*none: No such file"),
-        (TlsFiles(good.ca, good.certificate, other.key), "is not the key of"),
-        (TlsFiles(other.ca, good.certificate, good.key), "was not issued by the authority"),
-        (TlsFiles(good.ca, good.certificate, nonsense), "must be PEM"),
-        (TlsFiles(nonsense, good.certificate, good.key), "must be PEM"),
+        (TlsFiles(tmp_path / "none", good.cert, good.key), "cannot read .*none: No such file"),
+        (TlsFiles(good.ca, good.cert, other.key), "is not the key of"),
+        (TlsFiles(other.ca, good.cert, good.key), "was not issued by the authority"),
+        (TlsFiles(good.ca, good.cert, nonsense), "must be PEM"),
+        (TlsFiles(nonsense, good.cert, good.key), "must be PEM"),
     ):
         with pytest.raises(TlsError, match=words):
             read_tls(files, NOW)
