@@ -1,44 +1,61 @@
-"""Serve a checkpoint: `python -m policy_server --checkpoint DIR [--address 127.0.0.1:50051]`."""
+"""`python -m policy_server [serve] --checkpoint DIR`, and the commands that go with a server."""
 
 import argparse
+import importlib
 import logging
 import os
 import signal
 import sys
-from pathlib import Path
 
 import cv2
-import torch
 from policy_api.errors import PolicyApiError
+from policy_api.malloc import keep_large_blocks
 
-from policy_server.server import DEFAULT_ADDRESS, loopback_host, run
-from sim_train.checkpoint import load_policy
+COMMANDS = {
+    "serve": ("policy_server.serve", "serve a policy (what is done if no command is named)"),
+    "certs": ("policy_server.certificates", "make certificates for the server, robots and administrators"),
+}
+"""Command -> module with `add_arguments(parser)` and `run(arguments)`, and what it does. Loaded when it is called."""
 
 
 def prepare_process() -> None:
-    """Logging, signals and threads of the server's process."""
+    """Logging, signals, memory and threads of the server's process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))  # while loading there is nothing to drain
+    keep_large_blocks()
     # Half of the cores: OpenMP threads that wait for each other spin, and starve the control loop of the same host.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
-    cv2.setNumThreads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))  # torch reads it when imported
+    cv2.setNumThreads(1)  # frames are decoded in parallel already
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Load, warm up, serve. Exit code 1, with the reason on stderr, if that is not possible."""
-    parser = argparse.ArgumentParser(prog="policy_server", description="Serve a policy checkpoint over gRPC.")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="directory of the checkpoint")
-    parser.add_argument("--address", default=DEFAULT_ADDRESS, help="host:port on the loopback interface")
-    arguments = parser.parse_args(argv)
+    """Run a command. Exit code 1, with the reason on stderr, if it fails."""
+    argv = sys.argv[1:] if argv is None else argv
+    named = bool(argv) and argv[0] in COMMANDS
+    name = argv[0] if named else "serve"
+    module = importlib.import_module(COMMANDS[name][0])
+    texts = "\n".join(f"  {command:8} {text}" for command, (_, text) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog=f"policy_server {name}" if named else "policy_server",
+        description=COMMANDS[name][1],
+        epilog=None if named else f"commands:\n{texts}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    arguments = parser.parse_args(argv[named:])
     try:
-        loopback_host(arguments.address)
-        run(load_policy(arguments.checkpoint), arguments.address)
+        module.run(arguments)
     except (PolicyApiError, OSError, ValueError) as error:
         print(f"policy_server: {error}", file=sys.stderr)
         raise SystemExit(1) from error
 
 
-if __name__ == "__main__":
+def entry() -> None:
+    """What the installed command `policy_server` runs."""
     prepare_process()
     main()
+
+
+if __name__ == "__main__":
+    entry()

@@ -16,7 +16,7 @@ from policy_server.worker import Worker
 BUCKETS = (1, 2, 4, 8)
 """Sizes of batch that a policy is called with."""
 
-_WARM_UP_RUNS = 3
+_WARM_UP_RUNS = 2
 _FAR_NS = 1 << 62
 
 
@@ -74,7 +74,7 @@ class ServedRevision:
     def _warm_up(self, on_progress: Callable[[float], None]) -> None:
         for i, bucket in enumerate(self._buckets):
             for run in range(_WARM_UP_RUNS):
-                requests = [self._grey(is_conditioned=bool(self.prefix_steps) and run != 1)] * bucket
+                requests = [self._grey(is_conditioned=run > 0)] * bucket
                 inferred = self._runner.infer(requests)
                 for result in self._runner.rows(inferred, requests):
                     if isinstance(result, PolicyApiError):
@@ -88,7 +88,7 @@ class ServedRevision:
     def _grey(self, is_conditioned: bool) -> Request:
         """An observation of nothing in particular."""
         committed = None
-        if is_conditioned:
+        if is_conditioned and self.prefix_steps:
             middle = np.array([(f.lower + f.upper) / 2 for f in self.spec.action], dtype=np.float32)
             committed = Committed(np.repeat(middle[np.newaxis], self.prefix_steps, axis=0), 1)
         return Request(

@@ -1,80 +1,137 @@
-"""Who is connected: sessions with a lease, an epoch and a sequence number. Takes the time as an argument."""
+"""Who is connected: sessions with a lease, an identity and the revision that answers them. Time is an argument."""
 
 import secrets
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from policy_api.errors import ServerBusy, StaleRequest, UnknownSession
+from policy_api.errors import PermissionDenied, ServerBusy, UnknownSession
+
+from policy_server.observing import SessionView
+from policy_server.seam import Placement, Priority
+from policy_server.slots import Slot
 
 MAX_SESSIONS = 64
+DEFAULT_LEASE_NS = 600_000_000_000
+MIN_LEASE_NS = 1_000_000_000
+MAX_LEASE_NS = 3_600_000_000_000
 
 
-@dataclass
+@dataclass(eq=False)
 class Session:
-    """One robot's session. `epoch` counts episodes from 1; `last_seq` is the newest request seen."""
+    """One robot's session. `identity` is the name in its certificate, None on a plaintext connection."""
 
     session_id: str
     robot_id: str
-    epoch: int
-    last_seq: int
+    identity: str | None
+    priority: Priority
+    revision: str
+    """The one that the robot asked for; empty: as traffic says."""
+    stable_only: bool
+    lease_ns: int
+    placement: Placement
+    opened_ns: int
     expires_ns: int
+    slot: Slot = field(default_factory=Slot)
 
 
 class SessionTable:
-    """All sessions of a server. A session that is silent for `lease_ns` is forgotten. Thread-safe."""
+    """All sessions of a server. One that is silent for longer than its lease is forgotten. Thread-safe."""
 
-    def __init__(self, lease_ns: int) -> None:
-        self.lease_ns = lease_ns
+    def __init__(self, lease_ns: int = DEFAULT_LEASE_NS) -> None:
+        """`lease_ns`: of sessions that ask for none."""
+        self._lease_ns = lease_ns
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
-    def open(self, robot_id: str, now_ns: int) -> str:
-        """Open a session in epoch 1 and return its id. ServerBusy if the table is full."""
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(
+        self,
+        robot_id: str,
+        identity: str | None,
+        placement: Placement,
+        now_ns: int,
+        *,
+        priority: Priority = Priority.ROBOT,
+        revision: str = "",
+        stable_only: bool = False,
+        lease_ns: int = 0,
+    ) -> Session:
+        """Open a session in epoch 1.
+
+        A lease that is asked for is brought within MIN_LEASE_NS..MAX_LEASE_NS; 0 takes the server's.
+        Raises ServerBusy if the table is full.
+        """
+        granted_ns = min(max(lease_ns, MIN_LEASE_NS), MAX_LEASE_NS) if lease_ns else self._lease_ns
+        session = Session(
+            session_id=secrets.token_hex(16),
+            robot_id=robot_id,
+            identity=identity,
+            priority=priority,
+            revision=revision,
+            stable_only=stable_only,
+            lease_ns=granted_ns,
+            placement=placement,
+            opened_ns=now_ns,
+            expires_ns=now_ns + granted_ns,
+        )
         with self._lock:
-            self._sessions = {key: s for key, s in self._sessions.items() if s.expires_ns > now_ns}
             if len(self._sessions) >= MAX_SESSIONS:
                 raise ServerBusy(f"{MAX_SESSIONS} sessions are open, which is all this server takes; close one")
-            session_id = secrets.token_hex(16)
-            self._sessions[session_id] = Session(session_id, robot_id, 1, 0, now_ns + self.lease_ns)
-            return session_id
-
-    def accept(self, session_id: str, epoch: int, seq: int, now_ns: int) -> None:
-        """Register a request and renew the lease. (epoch, seq) must rise: StaleRequest, UnknownSession."""
-        with self._lock:
-            session = self._live(session_id, now_ns)
-            if epoch != session.epoch:
-                raise StaleRequest(f"request is of epoch {epoch}, the session is in epoch {session.epoch}")
-            if seq <= session.last_seq:
-                raise StaleRequest(f"request {seq} came after request {session.last_seq}; send a newer observation")
-            session.last_seq = seq
-
-    def check_epoch(self, session_id: str, epoch: int, now_ns: int) -> None:
-        """Raise StaleRequest if the session was reset since, UnknownSession if it was closed."""
-        with self._lock:
-            current = self._live(session_id, now_ns).epoch
-            if current != epoch:
-                raise StaleRequest(f"the session was reset to epoch {current} while epoch {epoch} was answered")
-
-    def reset(self, session_id: str, now_ns: int) -> int:
-        """Begin the next epoch and return it. UnknownSession."""
-        with self._lock:
-            session = self._live(session_id, now_ns)
-            session.epoch += 1
-            return session.epoch
-
-    def close(self, session_id: str, now_ns: int) -> None:
-        """Forget a session. UnknownSession."""
-        with self._lock:
-            self._live(session_id, now_ns)
-            del self._sessions[session_id]
-
-    def _live(self, session_id: str, now_ns: int) -> Session:
-        session = self._sessions.get(session_id)
-        if session is None or session.expires_ns <= now_ns:
-            self._sessions.pop(session_id, None)
-            raise UnknownSession(
-                f"session {session_id!r} is not open here (closed, silent for more than "
-                f"{self.lease_ns / 1e9:g} s, or the server was restarted); open a new session"
-            )
-        session.expires_ns = now_ns + self.lease_ns
+            self._sessions[session.session_id] = session
         return session
+
+    def get(self, session_id: str, identity: str | None, now_ns: int) -> Session:
+        """The session, its lease renewed. UnknownSession; PermissionDenied if another robot opened it."""
+        with self._lock:
+            session = self._sessions.get(session_id)
+            if session is None or session.expires_ns <= now_ns:
+                raise _unknown(session_id)
+            if session.identity != identity:
+                raise PermissionDenied(
+                    f"the session was opened by {session.identity!r}, your certificate says {identity!r}; open your own"
+                )
+            session.expires_ns = now_ns + session.lease_ns
+            return session
+
+    def move(self, session: Session, placement: Placement) -> Placement:
+        """Give a session another placement and return the one before. UnknownSession if it was closed meanwhile."""
+        with self._lock:
+            if session.session_id not in self._sessions:
+                raise _unknown(session.session_id)
+            before, session.placement = session.placement, placement
+            return before
+
+    def remove(self, session: Session, reason: str) -> bool:
+        """Forget a session; calls under way are told the reason. False if somebody else did it before."""
+        with self._lock:
+            removed = self._sessions.pop(session.session_id, None) is not None
+        session.slot.end(reason)
+        return removed
+
+    def all(self, of: Callable[[Session], bool] = lambda session: True) -> list[Session]:
+        """The sessions for which `of` is true, at this moment."""
+        with self._lock:
+            return [session for session in self._sessions.values() if of(session)]
+
+    def views(self, now_ns: int) -> list[SessionView]:
+        """What metrics tell of the sessions."""
+        return [
+            SessionView(
+                robot_id=session.robot_id,
+                model=session.placement.served.spec.model,
+                slot=session.placement.slot,
+                age_s=(now_ns - session.opened_ns) * 1e-9,
+                silent_s=(now_ns - session.expires_ns + session.lease_ns) * 1e-9,
+            )
+            for session in self.all()
+        ]
+
+
+def _unknown(session_id: str) -> UnknownSession:
+    return UnknownSession(
+        f"session {session_id[:64]!r} is not open here (closed, silent for longer than its lease, its revision "
+        "unloaded, or the server was restarted); open a new session"
+    )

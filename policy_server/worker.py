@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from policy_api.errors import DeadlineExceeded, PolicyApiError, ServerFault, ServerUnavailable
 
 from policy_server.admission import InferTimes, check_in_time
-from policy_server.batching import Batcher
 from policy_server.batch_runner import BatchRunner
+from policy_server.batching import Batcher
 from policy_server.seam import Answer, Request
 from policy_server.stats import RevisionStats
 
@@ -160,10 +160,11 @@ class Worker:
             request.answer.set_exception(result)
 
     def _fail(self, request: Request, error: PolicyApiError) -> None:
+        if not request.answer.set_running_or_notify_cancel():
+            return
         if isinstance(error, DeadlineExceeded):
             self._stats.deadline_missed()
-        if request.answer.set_running_or_notify_cancel():
-            request.answer.set_exception(error)
+        request.answer.set_exception(error)
 
     def _check_open(self) -> None:
         if self._closed:

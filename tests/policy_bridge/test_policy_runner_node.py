@@ -17,7 +17,8 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from policy_server.server import PolicyServer
+from policy_server.fixed_hub import FixedHub
+from policy_server.server import PolicyServer, ServerConfig
 
 ENTRY = "policy_bridge.policy_runner_node:main"
 LEAD_S, DT_S, SETTLE_S, HORIZON = 0.02, 0.05, 0.1, 4
@@ -120,7 +121,7 @@ def policy():
 
 @pytest.fixture
 def server(policy):
-    server = PolicyServer(policy, "127.0.0.1:0")
+    server = PolicyServer(FixedHub([policy]), ServerConfig("127.0.0.1:0"))
     yield server
     server.stop()
 
@@ -185,7 +186,7 @@ def test_restarted_server_gets_a_new_session(ros, policy, server):
     ros.wait(lambda: arm.chunks, what="a chunk")
     server.stop()
     arm.wait_for("failed")
-    second = PolicyServer(policy, server.address)
+    second = PolicyServer(FixedHub([policy]), ServerConfig(server.address))
     try:
         ros.spin_for(0.6)  # the client connects again within half a second
         arm.ready()

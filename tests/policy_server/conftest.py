@@ -9,7 +9,8 @@ from policy_api.client import PolicyClient
 from policy_api.images import encode_jpeg
 from policy_api.schema import CameraSpec, EncodedImage, FieldSpec, Observation, PolicySpec
 
-from policy_server.server import PolicyServer
+from policy_server.fixed_hub import FixedHub
+from policy_server.server import PolicyServer, ServerConfig
 
 
 @pytest.fixture(scope="session")
@@ -65,11 +66,26 @@ def policy(echo, spec):
 
 
 @pytest.fixture
-def server(policy):
-    running = PolicyServer(policy, "127.0.0.1:0")
-    policy.instructions.clear()  # of the warm-up
-    yield running
-    running.stop()
+def start(policy):
+    """Serve the echo policy, or other ones, on a free port; stopped after the test."""
+    running = []
+
+    def serve(*policies, **config):
+        hub = FixedHub(policies or [policy])
+        policy.instructions.clear()  # of the warm-up
+        server = PolicyServer(hub, ServerConfig("127.0.0.1:0", **config))
+        running.append((server, hub))
+        return server
+
+    yield serve
+    for server, hub in running:
+        server.stop()
+        hub.close()
+
+
+@pytest.fixture
+def server(start):
+    return start()
 
 
 @pytest.fixture

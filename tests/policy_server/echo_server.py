@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 from policy_api.schema import PolicySpec
 
-from policy_server.server import run
+from policy_server.fixed_hub import FixedHub
+from policy_server.server import ServerConfig, run
 
 
 class EchoPolicy:
@@ -42,6 +43,7 @@ class EchoPolicy:
 
 if __name__ == "__main__":
     policy = EchoPolicy(PolicySpec.from_json(Path(sys.argv[1]).read_text()))
+    hub = FixedHub([policy])
     if len(sys.argv) > 3:
         policy.delay_s = float(sys.argv[3])
-    run(policy, sys.argv[2])
+    run(hub, ServerConfig(sys.argv[2]))

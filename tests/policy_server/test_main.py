@@ -73,6 +73,6 @@ def test_start_that_cannot_work_says_why(checkpoint, tmp_path, capsys):
     assert text.startswith(f"policy_server: {damaged}")
     assert "SHA-256" in text
     assert "expected a directory" in refusal(capsys, "--checkpoint", tmp_path / "policy.pt")
-    assert "refusing to listen on '0.0.0.0'" in refusal(
+    assert "refusing to listen on '0.0.0.0:50051'" in refusal(
         capsys, "--checkpoint", checkpoint, "--address", "0.0.0.0:50051"
     )

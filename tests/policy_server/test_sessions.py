@@ -1,9 +1,13 @@
-import pytest
-from policy_api.errors import ServerBusy, StaleRequest, UnknownSession
+from types import SimpleNamespace
 
-from policy_server.sessions import MAX_SESSIONS, SessionTable
+import pytest
+from policy_api.errors import PermissionDenied, ServerBusy, UnknownSession
+
+from policy_server.seam import Placement
+from policy_server.sessions import MAX_LEASE_NS, MAX_SESSIONS, MIN_LEASE_NS, SessionTable
 
 LEASE_NS = 1000
+PLACE = Placement(SimpleNamespace(spec=SimpleNamespace(model="m")), "stable")
 
 
 @pytest.fixture
@@ -11,53 +15,64 @@ def table():
     return SessionTable(LEASE_NS)
 
 
-def test_requests_must_rise(table):
-    key = table.open("r", 0)
-    table.accept(key, 1, 1, 0)
-    table.accept(key, 1, 5, 0)
-    for seq in (5, 4, 0):
-        with pytest.raises(StaleRequest, match=f"request {seq} came after request 5"):
-            table.accept(key, 1, seq, 0)
-    table.accept(key, 1, 6, 0)
-
-
-def test_reset_ends_the_epoch(table):
-    key = table.open("r", 0)
-    table.accept(key, 1, 3, 0)
-    table.check_epoch(key, 1, 0)
-    assert table.reset(key, 0) == 2
-    with pytest.raises(StaleRequest, match="reset to epoch 2"):
-        table.check_epoch(key, 1, 0)
-    for epoch in (0, 1, 3):
-        with pytest.raises(StaleRequest, match=f"epoch {epoch}, the session is in epoch 2"):
-            table.accept(key, epoch, 4, 0)
-    with pytest.raises(StaleRequest):
-        table.accept(key, 2, 3, 0)  # a reset does not let an old request through
-    table.accept(key, 2, 4, 0)
-
-
 def test_lease_is_renewed_by_use_and_ends_in_silence(table):
-    key = table.open("r", 0)
-    table.accept(key, 1, 1, 900)
-    table.reset(key, 1800)
-    table.accept(key, 2, 2, 2799)
+    session = table.open("r", None, PLACE, 0)
+    assert table.get(session.session_id, None, 900) is session
+    assert table.get(session.session_id, None, 1899) is session
     with pytest.raises(UnknownSession, match="open a new session"):
-        table.accept(key, 2, 3, 3799)
+        table.get(session.session_id, None, 2899)
+
+
+@pytest.mark.parametrize(
+    ("asked_ns", "granted_ns"),
+    [(0, LEASE_NS), (5, MIN_LEASE_NS), (7 * MIN_LEASE_NS, 7 * MIN_LEASE_NS), (MAX_LEASE_NS + 1, MAX_LEASE_NS)],
+)
+def test_lease_that_is_asked_for_is_kept_within_bounds(table, asked_ns, granted_ns):
+    assert table.open("r", None, PLACE, 0, lease_ns=asked_ns).lease_ns == granted_ns
+
+
+def test_unknown_and_removed_sessions(table):
+    session = table.open("r", None, PLACE, 0)
+    assert table.remove(session, "the session was closed")
+    assert not table.remove(session, "again")
     with pytest.raises(UnknownSession):
-        table.reset(key, 0)  # forgotten for good
+        table.get(session.session_id, None, 0)
+    with pytest.raises(UnknownSession):
+        table.move(session, PLACE)
+    with pytest.raises(UnknownSession, match="the session was closed; open a new session"):
+        session.slot.accept(1, 1)
+    with pytest.raises(UnknownSession, match=f"'{'x' * 64}'"):
+        table.get("x" * 1000, None, 0)
 
 
-def test_closed_and_unknown_sessions(table):
-    key = table.open("r", 0)
-    table.close(key, 0)
-    for call in (lambda: table.accept(key, 1, 1, 0), lambda: table.close(key, 0), lambda: table.reset("", 0)):
-        with pytest.raises(UnknownSession):
-            call()
+@pytest.mark.parametrize("stranger", ["robot-2", None])
+def test_session_answers_to_the_identity_that_opened_it(table, stranger):
+    session = table.open("robot-1", "robot-1", PLACE, 0)
+    assert table.get(session.session_id, "robot-1", 0) is session
+    with pytest.raises(PermissionDenied, match=f"opened by 'robot-1', your certificate says {stranger!r}"):
+        table.get(session.session_id, stranger, 0)
 
 
-def test_table_is_bounded_and_frees_silent_sessions(table):
-    keys = {table.open("r", 0) for _ in range(MAX_SESSIONS)}
-    assert len(keys) == MAX_SESSIONS
+def test_table_is_bounded(table):
+    sessions = [table.open("r", None, PLACE, 0) for _ in range(MAX_SESSIONS)]
+    assert len({session.session_id for session in sessions}) == len(table) == MAX_SESSIONS
     with pytest.raises(ServerBusy, match=str(MAX_SESSIONS)):
-        table.open("r", LEASE_NS - 1)
-    table.open("r", LEASE_NS)
+        table.open("r", None, PLACE, 0)
+    table.remove(sessions[0], "closed")
+    table.open("r", None, PLACE, 0)
+
+
+def test_move_gives_the_placement_before(table):
+    session = table.open("r", None, PLACE, 0)
+    canary = Placement(PLACE.served, "canary")
+    assert table.move(session, canary) is PLACE
+    assert session.placement is canary
+
+
+def test_views_tell_age_and_silence(table):
+    session = table.open("r", None, PLACE, 0)
+    table.get(session.session_id, None, 600)
+    (view,) = table.views(900)
+    assert (view.robot_id, view.model, view.slot) == ("r", "m", "stable")
+    assert view.age_s == pytest.approx(900e-9)
+    assert view.silent_s == pytest.approx(300e-9)

@@ -1,0 +1,322 @@
+"""What each call of PolicyService does: messages in, messages out, errors as exceptions; no gRPC in it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from policy_api import policy_pb2 as pb
+from policy_api import serde
+from policy_api.errors import (
+    ContractMismatch,
+    DeadlineExceeded,
+    InvalidMessage,
+    PermissionDenied,
+    PolicyApiError,
+    ServerUnavailable,
+)
+from policy_api.schema import (
+    CODECS,
+    MAX_MESSAGE_BYTES,
+    ActionChunk,
+    Observation,
+    ServedModel,
+    ServerInfo,
+    Timing,
+    first_difference,
+)
+
+from policy_server.decoding import Decoded, Decoder
+from policy_server.events import EventBus, Subscription
+from policy_server.observing import Chunk, Observer, Observers
+from policy_server.seam import Answer, Hub, Placement, Priority, Request
+from policy_server.served import ServedRevision, check_prefix
+from policy_server.sessions import Session, SessionTable
+from policy_server.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+MAX_WAIT_NS = 30_000_000_000
+"""How long a call without a deadline may wait for the policy."""
+
+_MAX_NAME = 128
+_PRIORITIES: dict[int, Priority] = {
+    pb.PRIORITY_UNSPECIFIED: Priority.ROBOT,
+    pb.ROBOT: Priority.ROBOT,
+    pb.EVALUATION: Priority.EVALUATION,
+    pb.SHADOW: Priority.SHADOW,
+}
+_OUTCOMES: dict[int, str] = {
+    pb.OUTCOME_UNSPECIFIED: "",
+    pb.SUCCESS: "success",
+    pb.FAILURE: "failure",
+    pb.DISCARDED: "discarded",
+}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and for how long. Times are of the server's monotonic clock."""
+
+    identity: str | None
+    """Name in the certificate; None on a plaintext connection."""
+    arrived_ns: int
+    deadline_ns: int
+    wanted: Callable[[], bool]
+    """False once the caller has gone."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """W3C trace headers that came with the call."""
+
+
+class PolicyCalls:
+    """Sessions in front of the revisions of a hub."""
+
+    def __init__(self, hub: Hub, sessions: SessionTable, observer: Observer | None = None) -> None:
+        """`observer` is told of every observation that is answered."""
+        self._hub = hub
+        self._observer = observer or Observers()
+        self._sessions = sessions
+        self._decoder = Decoder()
+        self._events = EventBus()
+        self._upkeep = Upkeep(hub, sessions, self._events)
+        self._upkeep.start()
+        self._boot_id = uuid.uuid4().hex
+        self._draining = False
+
+    def info(self) -> pb.ServerInfo:
+        """What this server is and which contracts it serves."""
+        info = ServerInfo(
+            server_version=version("armature"),
+            api_versions=("v1",),
+            codecs=CODECS,
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            boot_id=self._boot_id,
+            models=tuple(ServedModel(*contract) for contract in self._hub.contracts()),
+        )
+        return serde.server_info_to_proto(info)
+
+    def open_session(self, request: pb.OpenSessionRequest, caller: Caller) -> pb.Session:
+        """Open a session if the caller's contract is that of the revision it is given."""
+        if self._draining:
+            raise ServerUnavailable("the server is about to stop; connect again in some seconds")
+        _check_names(robot_id=request.robot_id, episode_id=request.episode_id)
+        if caller.identity is not None and request.robot_id != caller.identity:
+            raise PermissionDenied(
+                f"robot_id is {request.robot_id!r}, your certificate says {caller.identity!r}; they must be the same"
+            )
+        priority = _PRIORITIES.get(request.priority)
+        if priority is None:
+            raise InvalidMessage(f"priority {request.priority} is unknown; send ROBOT, EVALUATION or SHADOW")
+        self._upkeep.forget_silent(caller.arrived_ns)
+        placement = self._hub.place(
+            request.robot_id, request.episode_id, request.model, request.revision, request.stable_only
+        )
+        try:
+            _compare(request, placement.served)
+            session = self._sessions.open(
+                request.robot_id,
+                caller.identity,
+                placement,
+                caller.arrived_ns,
+                priority=priority,
+                revision=request.revision,
+                stable_only=request.stable_only,
+                lease_ns=request.lease_ms * 1_000_000,
+            )
+        except PolicyApiError:
+            self._hub.release(placement, "")
+            raise
+        log.info("session %s opened by %r, episode %r", session.session_id, request.robot_id, request.episode_id)
+        return self._session(session)
+
+    def infer(self, message: pb.InferRequest, caller: Caller) -> pb.ActionChunk:
+        """Answer one observation."""
+        session = self._sessions.get(message.session_id, caller.identity, caller.arrived_ns)
+        slot, placement = session.slot, session.placement
+        slot.accept(message.epoch, message.seq)
+        observation = serde.observation_from_proto(message)
+        observation.validate(placement.served.spec)
+        check_prefix(observation.committed, placement.served.prefix_steps, placement.served.spec.model)
+        decoded = self._decoder.decode(observation, placement.served.spec)
+        request = Request(
+            images=decoded.images,
+            state=observation.state,
+            instruction=observation.instruction,
+            committed=observation.committed,
+            memory=None,  # the slot's, once the request before it is done
+            priority=session.priority,
+            arrived_ns=caller.arrived_ns,
+            deadline_ns=caller.deadline_ns,
+            wanted=caller.wanted,
+            answer=Future(),
+            step=observation.step,
+            queued_ns=time.monotonic_ns(),
+        )
+        slot.offer(message.epoch, message.seq, request, placement.served.submit)
+        try:
+            answer = self._wait(request, placement)
+        except CancelledError:
+            slot.check(message.epoch, message.seq)
+            raise DeadlineExceeded("the request was given up") from None
+        slot.check_epoch(message.epoch)
+        self._observer.chunk(_told(answer, message, decoded, session.robot_id, placement, caller))
+        reply = serde.chunk_to_proto(chunk_of(answer, observation, decoded, placement.served))
+        reply.session_id, reply.epoch, reply.obs_seq = message.session_id, message.epoch, message.seq
+        return reply
+
+    def reset_session(self, request: pb.ResetSessionRequest, caller: Caller) -> pb.Session:
+        """Begin the next epoch, with the revision that traffic now says."""
+        _check_names(episode_id=request.episode_id)
+        outcome = _outcome(request.outcome)
+        session = self._sessions.get(request.session_id, caller.identity, caller.arrived_ns)
+        served = session.placement.served
+        revision = served.revision if request.keep_revision else session.revision
+        placement = self._hub.place(
+            session.robot_id, request.episode_id, served.spec.model, revision, session.stable_only
+        )
+        try:
+            session.slot.reset()
+            before = self._sessions.move(session, placement)
+        except PolicyApiError:
+            self._hub.release(placement, "")
+            raise
+        self._hub.release(before, outcome)
+        log.info("session %s reset, epoch %d, episode %r", session.session_id, session.slot.epoch, request.episode_id)
+        return self._session(session)
+
+    def close_session(self, request: pb.CloseSessionRequest, caller: Caller) -> pb.CloseSessionResponse:
+        """Forget a session."""
+        outcome = _outcome(request.outcome)
+        session = self._sessions.get(request.session_id, caller.identity, caller.arrived_ns)
+        self._events.end(session.session_id)
+        self._upkeep.end(session, "the session was closed", outcome)
+        return pb.CloseSessionResponse()
+
+    def watch(self, request: pb.WatchRequest, caller: Caller) -> tuple[Subscription, Iterator[pb.SessionEvent]]:
+        """What happens to a session, until it ends; the subscription can be ended from outside."""
+        session = self._sessions.get(request.session_id, caller.identity, caller.arrived_ns)
+        subscription = self._events.watch(session.session_id)
+        return subscription, self._follow(session.session_id, subscription)
+
+    def drain(self, grace_ns: int) -> None:
+        """Take no more sessions and tell those that watch that the server stops after `grace_ns`."""
+        self._draining = True
+        self._events.drain(grace_ns // 1_000_000)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._upkeep.stop()
+        self._decoder.close()
+
+    def _follow(self, session_id: str, subscription: Subscription) -> Iterator[pb.SessionEvent]:
+        try:
+            while (event := subscription.next()) is not None:
+                yield event
+        finally:
+            self._events.leave(session_id, subscription)
+
+    def _wait(self, request: Request, placement: Placement) -> Answer:
+        """The worker's answer; whatever it is, the hub learns of it."""
+        left_s = max(0, request.deadline_ns - time.monotonic_ns()) * 1e-9
+        try:
+            answer = request.answer.result(left_s)
+        except FutureTimeoutError:
+            late = DeadlineExceeded("the policy had not answered at the deadline; give more time or use fewer clients")
+            if request.answer.cancel():  # otherwise the worker counts it when the policy is done
+                placement.served.stats.deadline_missed()
+            self._hub.answered(placement, request, late)
+            raise late from None
+        except PolicyApiError as error:
+            self._hub.answered(placement, request, error)
+            raise
+        self._hub.answered(placement, request, answer)
+        return answer
+
+    def _session(self, session: Session) -> pb.Session:
+        served = session.placement.served
+        return pb.Session(
+            session_id=session.session_id,
+            epoch=session.slot.epoch,
+            spec=serde.spec_to_proto(served.spec, served.revision, served.prefix_steps),
+            slot=session.placement.slot,
+            lease_ms=session.lease_ns // 1_000_000,
+            p95_infer_us=served.p95_infer_ns() // 1000,
+            boot_id=self._boot_id,
+        )
+
+
+def chunk_of(answer: Answer, observation: Observation, decoded: Decoded, served: ServedRevision) -> ActionChunk:
+    """The chunk that answers an observation."""
+    return ActionChunk(
+        actions=answer.actions,
+        dt_ns=served.spec.dt_ns,
+        first_step=observation.step,
+        observation_ns=observation.stamp_ns,
+        revision=served.revision,
+        timing=Timing(
+            queue_us=answer.queue_ns // 1000,
+            decode_us=decoded.decode_ns // 1000,
+            preprocess_us=(decoded.preprocess_ns + answer.preprocess_ns) // 1000,
+            infer_us=answer.infer_ns // 1000,
+            postprocess_us=answer.postprocess_ns // 1000,
+            batch=answer.batch,
+        ),
+        frozen_rows=answer.frozen_rows,
+        merge="rtc_prefix" if answer.frozen_rows else "",
+        spec_hash=served.spec_hash,
+    )
+
+
+def _told(
+    answer: Answer, message: pb.InferRequest, decoded: Decoded, robot_id: str, placement: Placement, caller: Caller
+) -> Chunk:
+    return Chunk(
+        robot_id=robot_id,
+        model=placement.served.spec.model,
+        revision=placement.served.revision,
+        slot=placement.slot,
+        seq=message.seq,
+        step=message.step,
+        batch=answer.batch,
+        decode_ns=decoded.decode_ns,
+        preprocess_ns=decoded.preprocess_ns + answer.preprocess_ns,
+        queue_ns=answer.queue_ns,
+        infer_ns=answer.infer_ns,
+        postprocess_ns=answer.postprocess_ns,
+        trace=caller.trace,
+    )
+
+
+def _compare(request: pb.OpenSessionRequest, served: ServedRevision) -> None:
+    if request.HasField("expect_spec"):
+        found = first_difference(serde.spec_from_proto(request.expect_spec)[0], served.spec)
+        if found is not None:
+            raise ContractMismatch(
+                f"contracts differ at {found} (robot against policy); "
+                "load a checkpoint trained for this robot, or set the robot up like the checkpoint"
+            )
+    if request.expect_spec_hash not in ("", served.spec_hash):
+        raise ContractMismatch(
+            f"contracts differ: the robot expects {request.expect_spec_hash}, model {served.spec.model!r} has "
+            f"{served.spec_hash}; send the whole contract (expect_spec) to learn which field, or read ours with "
+            "GetServerInfo"
+        )
+
+
+def _check_names(**names: str) -> None:
+    for name, value in names.items():
+        if len(value) > _MAX_NAME:
+            raise InvalidMessage(f"{name} has {len(value)} characters; at most {_MAX_NAME} are taken")
+
+
+def _outcome(number: int) -> str:
+    outcome = _OUTCOMES.get(number)
+    if outcome is None:
+        raise InvalidMessage(f"outcome {number} is unknown; send SUCCESS, FAILURE, DISCARDED or nothing")
+    return outcome
