@@ -13,8 +13,8 @@ The hashes find damage and mix-ups. They are no signature: who can write the dir
 """
 
 from sim_train.checkpoint.files import GOLDEN, MANIFEST, WEIGHTS, CheckpointError, clear_leftovers
-from sim_train.checkpoint.golden import ACTION_LIMIT, Deviation, Questions, check_golden, distances, read_golden
-from sim_train.checkpoint.manifest import check_hashes, read_manifest
+from sim_train.checkpoint.golden import ACTION_LIMIT, Deviation, Questions, check_golden, read_golden
+from sim_train.checkpoint.manifest import check_hashes, contract_of, read_manifest
 from sim_train.checkpoint.store import build_policy, load_checked, load_policy, save_policy
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "check_golden",
     "check_hashes",
     "clear_leftovers",
-    "distances",
+    "contract_of",
     "load_checked",
     "load_policy",
     "read_golden",

@@ -108,8 +108,9 @@ def check_golden(path: Path, policy: Policy) -> Deviation:
     ):
         if before.shape != now.shape:
             raise CheckpointError(f"{path} has {name} {before.shape}; the policy of the manifest answers {now.shape}")
+    span = np.array([f.upper - f.lower for f in policy.spec.action])
     found = Deviation(
-        actions=float(np.mean(distances(policy.spec, answer.actions, golden.actions))),
+        actions=float(np.mean(np.abs(answer.actions - golden.actions) / span)),
         log_probs=float(np.mean(np.abs(answer.log_probs - golden.log_probs))) if golden.log_probs.size else 0.0,
     )
     if not (found.actions <= ACTION_LIMIT and found.log_probs <= LOG_PROB_LIMIT):
@@ -120,12 +121,6 @@ def check_golden(path: Path, policy: Policy) -> Deviation:
             "were saved, or this machine's packages compute something else: compare them with made_with in the manifest"
         )
     return found
-
-
-def distances(spec: PolicySpec, actions: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far apart two answers (.., H, A) are, number by number, as a share of each action's range."""
-    span = np.array([f.upper - f.lower for f in spec.action])
-    return np.abs(actions.astype(np.float64) - others) / span
 
 
 def read_golden(path: Path) -> tuple[Questions, PolicyOutput]:

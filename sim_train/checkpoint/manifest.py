@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from policy_api.errors import InvalidSpec
+from policy_api.schema import PolicySpec
+
 from sim_train.checkpoint.files import GOLDEN, MANIFEST, WEIGHTS, CheckpointError, check_files, require, sha256_of
 
 SCHEMA_VERSION = 2
@@ -87,6 +90,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if size < wanted:
             raise CheckpointError(f"{path / name} is truncated: {size} of {wanted} bytes; copy the checkpoint again")
     return manifest
+
+
+def contract_of(manifest: dict[str, Any]) -> PolicySpec:
+    """The contract in a manifest; raises CheckpointError."""
+    try:
+        return PolicySpec.from_json(json.dumps(manifest["policy"]["spec"]))
+    except (InvalidSpec, KeyError) as error:
+        raise CheckpointError(f"the manifest holds no contract ({error}); save the policy again") from error
 
 
 def check_hashes(path: Path, manifest: dict[str, Any], on_bytes: Callable[[int], None] = lambda count: None) -> None:
