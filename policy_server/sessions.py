@@ -108,7 +108,8 @@ class SessionTable:
         """Forget a session; calls under way are told the reason. False if somebody else did it before."""
         with self._lock:
             removed = self._sessions.pop(session.session_id, None) is not None
-        session.slot.end(reason)
+        if removed:
+            session.slot.end(reason)
         return removed
 
     def all(self, of: Callable[[Session], bool] = lambda session: True) -> list[Session]:
