@@ -12,6 +12,7 @@ from policy_server.revisions.jobs import LoadJobs
 from policy_server.revisions.operations import Operations
 from policy_server.revisions.wire import (
     guardrails_from_proto,
+    guardrails_to_proto,
     progress_to_proto,
     status_to_proto,
     traffic_from_proto,
@@ -40,9 +41,11 @@ class PolicyAdminService(policy_pb2_grpc.PolicyAdminServicer):
     ) -> pb.ListRevisionsResponse:
         """What is in memory, what it has done, and who answers which share of the episodes."""
         with answering(context):
+            held = self._operations.traffic(request.model)
             return pb.ListRevisionsResponse(
                 revisions=[status_to_proto(view) for view in self._operations.revisions(request.model)],
-                traffic=[traffic_to_proto(traffic) for traffic in self._operations.traffic(request.model)],
+                traffic=[traffic_to_proto(traffic) for traffic, _ in held],
+                guardrails=[guardrails_to_proto(guardrails) for _, guardrails in held],
             )
 
     def SetTraffic(  # noqa: N802 - named by the proto

@@ -47,12 +47,11 @@ class Operations:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def traffic(self, model: str) -> list[Traffic]:
-        """Traffic of a model, or of all if the name is empty; UnknownModel."""
+    def traffic(self, model: str) -> list[tuple[Traffic, Guardrails]]:
+        """Traffic of a model, or of all if the name is empty, and the guardrails that hold; UnknownModel."""
         with self._catalog.lock:
-            return [
-                state.traffic for state in ([self._catalog.state(model)] if model else self._catalog.models.values())
-            ]
+            states = [self._catalog.state(model)] if model else list(self._catalog.models.values())
+            return [(state.traffic, state.guardrails) for state in states]
 
     def revisions(self, model: str) -> list[RevisionView]:
         """What is in memory of a model, or of all if the name is empty; UnknownModel."""
