@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 from pathlib import Path
 
 import grpc
@@ -11,6 +12,8 @@ from policy_api.schema import CameraSpec, EncodedImage, FieldSpec, Observation, 
 
 from policy_server.fixed_hub import FixedHub
 from policy_server.server import PolicyServer, ServerConfig
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
 
 @pytest.fixture(scope="session")
