@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> None:
     """
     if not 1 <= arguments.clients <= MAX_CLIENTS:
         raise ValueError(f"--clients is {arguments.clients}; 1..{MAX_CLIENTS} are taken")
-    for name, value in (("--seconds", arguments.seconds), ("--timeout-s", arguments.timeout_s)):
+    for option, value in (("--seconds", arguments.seconds), ("--timeout-s", arguments.timeout_s)):
         if not 0 < value <= MAX_SECONDS:
-            raise ValueError(f"{name} is {value:g}; more than 0 and at most {MAX_SECONDS:g} is taken")
+            raise ValueError(f"{option} is {value:g}; more than 0 and at most {MAX_SECONDS:g} is taken")
     keep_large_blocks()
     tls = None if arguments.tls is None else TlsFiles.of(arguments.tls)
     name = None if tls is None else robot_name(tls.cert)
