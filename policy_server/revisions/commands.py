@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     traffic.add_argument("--reason", default="", help="for whoever looks at it later")
     for name, (kind, text) in _GUARDRAILS.items():
         option = f"--{name.replace('_', '-')}"
-        traffic.add_argument(option, type=kind, metavar="N" if kind is int else "SHARE", help=f"{text}; 0: not watched")
+        off = "; 0: not watched" if name.startswith("max_") else ""
+        traffic.add_argument(option, type=kind, metavar="N" if kind is int else "SHARE", help=text + off)
     rollback = commands.add_parser("rollback", help="back to the stable revision before, at once")
     rollback.add_argument("--model", default="", help="name of the model, if there are several")
     unload = commands.add_parser("unload", help="take a revision out of memory")
