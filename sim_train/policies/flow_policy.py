@@ -17,10 +17,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from policy_api.schema import PolicySpec
+from policy_api.schema import Committed, PolicySpec
 
 from sim_train.policies.contracted import ContractedPolicy
 from sim_train.policies.flow_exploration import ExplorationConfig, FlowDraws, exploration_of, normal_of
+from sim_train.policies.flow_guidance import Guide, held
 from sim_train.policies.flow_steps import gaussian_entropy, gaussian_log_prob, ode_step
 from sim_train.policies.protocol import LogProb, PolicyInputs, PolicyOutput
 
@@ -57,6 +58,11 @@ class FlowPolicy(ContractedPolicy):
         self._chunk = chunk or (spec.horizon, len(spec.action))
         self.steps = steps
         self.exploration = exploration_of(exploration, hidden, self._chunk[1])
+
+    @property
+    def prefix_steps(self) -> int:
+        """Committed steps that a chunk can be held to: all but one, or nothing would be left to decide."""
+        return self._spec.horizon - 1
 
     @property
     def draw_size(self) -> int:
@@ -96,20 +102,38 @@ class FlowPolicy(ContractedPolicy):
         instructions: Sequence[str],
         temperature: float = 0.0,
         draws: NDArray[np.float32] | None = None,
+        *,
+        committed: Sequence[Committed | None] | None = None,
     ) -> PolicyOutput:
         """Choose one chunk for each observation; see `Policy.act`.
 
         At temperature 0 the flow is followed from always the same noise, and log-probabilities are zeros; at
         temperature 1 the policy explores. There is no other temperature.
+
+        committed: for each observation the actions that the arm executes meanwhile, in the contract's units, or None;
+            the chunk then goes on from them (`flow_guidance`). Only at temperature 0. Where actions are relative to
+            the commanded position of the step before (ee_delta_position), they are the changes that were commanded,
+            step by step from the observation on, not those that were measured: whoever plays the chunk from its n-th
+            row must have played n committed rows since the observation.
         """
         inputs = self.inputs(images, state, instructions)
         prefix, step = self.prefix_of(inputs), 1 / self.steps
         if temperature == 0:
             x = torch.randn(self._chunk, generator=torch.Generator().manual_seed(0)).to(inputs.state.device)
             x = x.expand(len(inputs.state), -1, -1)
+
+            def flow(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+                return self.flow(prefix, x, time)[0]
+
+            guide = self._guide(committed, len(x), x.device)
             for k in range(self.steps):
-                x = ode_step(x, self.flow(prefix, x, x.new_full((len(x),), 1 - k * step))[0], step)
+                now = 1 - k * step
+                velocity = guide.velocity(flow, x, now) if guide else flow(x, x.new_full((len(x),), now))
+                x = ode_step(x, velocity, step)
+            x = guide.finished(x) if guide else x
             return PolicyOutput(self.in_units(x), {}, np.zeros(x.shape, dtype=np.float32))
+        if committed is not None:
+            raise ValueError("a policy that explores cannot be held to committed actions; leave them out")
         _check_temperature(temperature)
         noise = FlowDraws.of(draws, len(inputs.state), self.steps, *self._chunk).to(inputs.state.device)
         stochastic = self.exploration.stochastic(noise)
@@ -126,6 +150,15 @@ class FlowPolicy(ContractedPolicy):
         drawn = {"chain": torch.stack(chain, dim=1).cpu().numpy(), "stochastic": stochastic.cpu().numpy()}
         log_probs = log_probs / stochastic.sum(1)[:, None, None]
         return PolicyOutput(self.in_units(x), drawn, log_probs.cpu().numpy())
+
+    def _guide(self, committed: Sequence[Committed | None] | None, batch: int, device: torch.device) -> Guide | None:
+        """What the chunks are held to; None if nothing is committed in any row."""
+        if committed is None or all(one is None for one in committed):
+            return None
+        if len(committed) != batch:
+            raise ValueError(f"committed has {len(committed)} entries for {batch} observations")
+        actions = held(committed, self._spec.horizon, len(self._spec.action))
+        return Guide.of(committed, self.normalise(torch.from_numpy(actions).to(device)), self.steps)
 
     def log_prob(self, inputs: PolicyInputs, drawn: Mapping[str, torch.Tensor], temperature: float) -> LogProb:
         """Log-density and entropy (B, H, A) of the noise that explored chunks hold: means over their stochastic steps.

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from policy_api.schema import FieldSpec, PolicySpec
+from policy_api.schema import Committed, FieldSpec, PolicySpec
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
@@ -121,9 +121,11 @@ class LeRobotPolicy(FlowPolicy):
         instructions: Sequence[str],
         temperature: float = 0.0,
         draws: NDArray[np.float32] | None = None,
+        *,
+        committed: Sequence[Committed | None] | None = None,
     ) -> PolicyOutput:
         """Choose one chunk for each observation; see `FlowPolicy.act`."""
-        out = super().act(images, state, instructions, temperature, draws)
+        out = super().act(images, state, instructions, temperature, draws, committed=committed)
         horizon, dims = self._spec.horizon, len(self._spec.action)
         return dataclasses.replace(out, log_probs=out.log_probs[:, :horizon, :dims])
 

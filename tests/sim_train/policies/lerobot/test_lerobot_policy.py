@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from made_lerobot import FEATURES, MINIATURES, SPEC, STATISTICS, config_json, observed, write_json, write_policy
+from policy_api.schema import Committed
 from safetensors.torch import load_file, save_file
 from toy_env import PHRASES
 
@@ -258,3 +259,15 @@ def test_takes_adapters_and_bfloat16(kind, loaded):
     assert trained == {"state", "actions"}
     adapted = {n.split(".")[1] for n, p in policy.named_parameters() if ".lora_B" in n and p.grad is not None}
     assert adapted == {"vision", "language", "expert"}
+
+
+@KINDS
+def test_a_committed_prefix_pulls_the_chunk_and_no_other_row(kind, loaded):
+    policy = loaded(kind)
+    observation = observed(2)
+    plain = policy.act(*observation).actions
+    lower, upper = (np.array([getattr(field, end) for field in SPEC.action], np.float32) for end in ("lower", "upper"))
+    aim = np.repeat(((lower + upper) / 2)[None], H, axis=0)
+    held = policy.act(*observation, committed=[Committed(aim, H - 1), None]).actions
+    np.testing.assert_array_equal(held[1], plain[1])
+    assert np.abs(held[0] - aim)[: H - 1].mean() < 0.7 * np.abs(plain[0] - aim)[: H - 1].mean()
