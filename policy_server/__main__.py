@@ -14,6 +14,7 @@ from policy_api.malloc import keep_large_blocks
 COMMANDS = {
     "serve": ("policy_server.serve", "serve a policy (what is done if no command is named)"),
     "admin": ("policy_server.revisions.commands", "load, list, change and unload revisions of a running server"),
+    "bench": ("policy_server.bench.command", "measure a running server from the outside"),
     "certs": ("policy_server.certificates", "make certificates for the server, robots and administrators"),
 }
 """Command -> module with `add_arguments(parser)` and `run(arguments)`, and what it does. Loaded when it is called."""

@@ -50,6 +50,10 @@ class FixedHub:
     def answered(self, placement: Placement, request: Request, result: Answer | PolicyApiError) -> None:
         """Nothing is watched here."""
 
+    def residents(self) -> list[Placement]:
+        """The policies, all of them stable."""
+        return [Placement(served, "stable") for served in self._served.values()]
+
     def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
         """Nothing ever changes here."""
         return lambda: None

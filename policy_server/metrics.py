@@ -5,14 +5,13 @@ Labels are bounded: past a limit, models, revisions and robots share the label "
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from policy_server.observing import Call, Chunk, SessionView
-from policy_server.stats import StatsSnapshot
+from policy_server.seam import Placement
 
 OTHER = "other"
 MAX_ROBOTS = 64
@@ -21,17 +20,6 @@ MAX_REVISIONS = 32
 _SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5)
 _ROWS = (1, 2, 4, 8, 16)
 _REVISION_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class RevisionView:
-    """A revision in memory and its counts since it was loaded."""
-
-    model: str
-    revision: str
-    slot: str
-    sessions: int
-    counts: StatsSnapshot
 
 
 class Bounded:
@@ -54,11 +42,12 @@ class Bounded:
 
 
 class Metrics(Collector):
-    """An `Observer` that counts. `sessions` and `revisions` are asked when somebody reads the metrics."""
+    """An `Observer` that counts."""
 
     def __init__(
-        self, sessions: Callable[[], Iterable[SessionView]], revisions: Callable[[], Iterable[RevisionView]]
+        self, sessions: Callable[[], Iterable[SessionView]], revisions: Callable[[], Iterable[Placement]]
     ) -> None:
+        """`sessions` and `revisions`, those in memory, are asked whenever somebody reads the metrics."""
         self.registry = CollectorRegistry()
         self._sessions, self._revisions = sessions, revisions
         self._robot, self._model = Bounded(MAX_ROBOTS), Bounded(MAX_REVISIONS)
@@ -133,7 +122,6 @@ class Metrics(Collector):
 
     def _of_revisions(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         who = ["model", "revision", "slot"]
-        held = GaugeMetricFamily("policy_revision_sessions", "Sessions that the revision answers", labels=who)
         clipped = GaugeMetricFamily(
             "policy_revision_clipped_ratio", "Share of action numbers on the edge of their range", labels=who
         )
@@ -142,18 +130,18 @@ class Metrics(Collector):
         bad = CounterMetricFamily("policy_bad_answers", "Answers that broke the contract or failed", labels=who)
         busy = CounterMetricFamily("policy_revision_busy_seconds", "Time in which the policy ran", labels=who)
         seen: set[tuple[str, str, str]] = set()
-        for view in self._revisions():
-            labels = (self._model(view.model), self._short(view.revision), view.slot)
+        for place in self._revisions():
+            labels = (self._model(place.served.spec.model), self._short(place.served.revision), place.slot)
             if labels in seen:
                 continue  # past the limit they share a label, and a sum of shares would mean nothing
             seen.add(labels)
-            held.add_metric(labels, view.sessions)
-            clipped.add_metric(labels, view.counts.clipped)
-            answers.add_metric(labels, view.counts.answers)
-            missed.add_metric(labels, view.counts.deadline_misses)
-            bad.add_metric(labels, view.counts.bad_answers)
-            busy.add_metric(labels, view.counts.busy_ns * 1e-9)
-        return held, clipped, answers, missed, bad, busy
+            counts = place.served.stats.snapshot()
+            clipped.add_metric(labels, counts.clipped)
+            answers.add_metric(labels, counts.answers)
+            missed.add_metric(labels, counts.deadline_misses)
+            bad.add_metric(labels, counts.bad_answers)
+            busy.add_metric(labels, counts.busy_ns * 1e-9)
+        return clipped, answers, missed, bad, busy
 
     def _short(self, revision: str) -> str:
         return self._revision(revision[:_REVISION_DIGITS])

@@ -102,7 +102,11 @@ class Hub(Protocol):
         ...
 
     def answered(self, placement: Placement, request: Request, result: Answer | PolicyApiError) -> None:
-        """A request of a session was answered or failed. Must return at once."""
+        """A request of a session was answered or failed, perhaps after the placement's release. Returns at once."""
+        ...
+
+    def residents(self) -> list[Placement]:
+        """Every revision in memory and the part it plays: those of `Placement`, "shadow", "previous" or "idle"."""
         ...
 
     def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass, field
 from types import FrameType
@@ -17,6 +18,7 @@ from policy_api import policy_pb2, policy_pb2_grpc
 from policy_api.schema import MAX_MESSAGE_BYTES
 
 from policy_server.calls import PolicyCalls
+from policy_server.front import Front
 from policy_server.guard import CallGuard
 from policy_server.observing import Observer, Observers
 from policy_server.seam import Hub
@@ -41,6 +43,7 @@ _OPTIONS = [
     ("grpc.max_concurrent_streams", _THREADS),  # of one connection
     ("grpc.keepalive_time_ms", 20_000),  # a robot that lost its power leaves no stream behind
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.server_handshake_timeout_ms", 5_000),  # who connects and says nothing is hung up on
     ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share its calls
 ]
 
@@ -75,8 +78,10 @@ class ServerConfig:
 class PolicyServer:
     """A server that answers at `address` until `stop`."""
 
-    def __init__(self, hub: Hub, config: ServerConfig | None = None) -> None:
-        """Bind and serve. `address` and `admin_address` then name the ports that were taken.
+    def __init__(self, behind: Hub | Front, config: ServerConfig | None = None) -> None:
+        """Bind and serve what a hub has in memory, or what a front reaches elsewhere.
+
+        `address` and `admin_address` then name the ports that were taken.
 
         Raises ValueError for an address that is not allowed without certificates, OSError if a port is taken.
         """
@@ -85,7 +90,7 @@ class PolicyServer:
         self._health = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=futures.ThreadPoolExecutor(2)
         )
-        self._calls = PolicyCalls(hub, config.sessions, config.observer)
+        self._calls = behind if isinstance(behind, Front) else PolicyCalls(behind, config.sessions, config.observer)
         self._server = _grpc_server(_THREADS, "call", config.observer)
         policy_pb2_grpc.add_PolicyServiceServicer_to_server(PolicyService(self._calls, peer_name), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -95,9 +100,9 @@ class PolicyServer:
         self.admin_address = self._add_admin(config.admin, config.observer) if config.admin is not None else ""
         for server in self._servers:
             server.start()
-        for name in ("", SERVICE_NAME, *(spec.model for spec, _, _ in hub.contracts())):
+        for name in ("", SERVICE_NAME, *(spec.model for spec, _, _ in behind.contracts())):
             self._set_serving(name)
-        self._unsubscribe = hub.subscribe(self._set_serving)
+        self._unsubscribe = behind.subscribe(self._set_serving)
 
     def stop(self) -> None:
         """Report NOT_SERVING, tell robots that watch, let calls in progress end for a second, then cut them."""
@@ -120,8 +125,8 @@ class PolicyServer:
         self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
-def run(hub: Hub, config: ServerConfig | None = None) -> NoReturn:
-    """Serve until SIGTERM or SIGINT, then drain and exit with code 0 within two seconds."""
+def run(behind: Hub | Front, config: ServerConfig | None = None, at_end: Callable[[], None] = lambda: None) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then drain, call `at_end` and exit with code 0 within two seconds."""
     stopping = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -129,15 +134,16 @@ def run(hub: Hub, config: ServerConfig | None = None) -> NoReturn:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    server = PolicyServer(hub, config)
+    server = PolicyServer(behind, config)
     models = "; ".join(
         f"model {spec.model}, revision {revision[:12]}, contract {spec.spec_hash[:12]}"
-        for spec, revision, _ in hub.contracts()
+        for spec, revision, _ in behind.contracts()
     )
     admin = f" (admin on {server.admin_address})" if server.admin_address else ""
     print(f"policy_server ready on {server.address}: {models}{admin}", flush=True)
     stopping.wait()
     server.stop()
+    at_end()
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)  # a normal exit would wait for a call that is still inside the policy

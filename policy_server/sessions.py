@@ -12,6 +12,8 @@ from policy_server.seam import Placement, Priority
 from policy_server.slots import Slot
 
 MAX_SESSIONS = 64
+MAX_SESSIONS_PER_ROBOT = 32
+"""So that one robot that opens sessions and closes none does not lock out the others."""
 DEFAULT_LEASE_NS = 600_000_000_000
 MIN_LEASE_NS = 1_000_000_000
 MAX_LEASE_NS = 3_600_000_000_000
@@ -38,8 +40,9 @@ class Session:
 class SessionTable:
     """All sessions of a server. One that is silent for longer than its lease is forgotten. Thread-safe."""
 
-    def __init__(self, lease_ns: int = DEFAULT_LEASE_NS) -> None:
-        """`lease_ns`: of sessions that ask for none."""
+    def __init__(self, lease_ns: int = DEFAULT_LEASE_NS, prefix: str = "") -> None:
+        """`lease_ns`: of sessions that ask for none. `prefix`: of every session id."""
+        self._prefix = prefix
         self._lease_ns = lease_ns
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
@@ -62,11 +65,11 @@ class SessionTable:
         """Open a session in epoch 1.
 
         A lease that is asked for is brought within MIN_LEASE_NS..MAX_LEASE_NS; 0 takes the server's.
-        Raises ServerBusy if the table is full.
+        Raises ServerBusy if the table is full, or the robot's share of it.
         """
         granted_ns = min(max(lease_ns, MIN_LEASE_NS), MAX_LEASE_NS) if lease_ns else self._lease_ns
         session = Session(
-            session_id=secrets.token_hex(16),
+            session_id=self._prefix + secrets.token_hex(16),
             robot_id=robot_id,
             identity=identity,
             priority=priority,
@@ -80,6 +83,11 @@ class SessionTable:
         with self._lock:
             if len(self._sessions) >= MAX_SESSIONS:
                 raise ServerBusy(f"{MAX_SESSIONS} sessions are open, which is all this server takes; close one")
+            if sum(other.robot_id == robot_id for other in self._sessions.values()) >= MAX_SESSIONS_PER_ROBOT:
+                raise ServerBusy(
+                    f"robot {robot_id!r} has {MAX_SESSIONS_PER_ROBOT} open sessions, which is all one robot gets; "
+                    "close them, or ask for short leases"
+                )
             self._sessions[session.session_id] = session
         return session
 

@@ -64,7 +64,7 @@ class Tracing:
 
 
 def otlp_tracing(now_ns: Callable[[], int]) -> tuple[Tracing, Callable[[], None]]:
-    """Traces sent over OTLP as the environment says (OTEL_EXPORTER_OTLP_ENDPOINT ..); and what flushes and ends them.
+    """Traces sent over OTLP as the environment says (OTEL_EXPORTER_OTLP_ENDPOINT ..); and what sends the last ones.
 
     TracingError if the packages are missing.
     """

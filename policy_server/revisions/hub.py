@@ -95,6 +95,13 @@ class RevisionHub:
                 shadow.served, traffic.shadow_fraction, session.shadow, request, result, self._noter(shadow)
             )
 
+    def residents(self) -> list[Placement]:
+        """Every revision that is ready, and its slot."""
+        with self._catalog.lock:
+            ready = [(entry.served, entry.served.spec.model) for entry in self._catalog.store.ready()]
+            traffic = {model: state.traffic for model, state in self._catalog.models.items()}
+        return [Placement(served, traffic[model].slot_of(served.revision)) for served, model in ready]
+
     def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
         """Call `on_change(model)` whenever that model's traffic or revisions change; returns what ends that."""
         return self._catalog.subscribe(on_change)

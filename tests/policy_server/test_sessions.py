@@ -4,7 +4,7 @@ import pytest
 from policy_api.errors import PermissionDenied, ServerBusy, UnknownSession
 
 from policy_server.seam import Placement
-from policy_server.sessions import MAX_LEASE_NS, MAX_SESSIONS, MIN_LEASE_NS, SessionTable
+from policy_server.sessions import MAX_LEASE_NS, MAX_SESSIONS, MAX_SESSIONS_PER_ROBOT, MIN_LEASE_NS, SessionTable
 
 LEASE_NS = 1000
 PLACE = Placement(SimpleNamespace(spec=SimpleNamespace(model="m")), "stable")
@@ -54,12 +54,21 @@ def test_session_answers_to_the_identity_that_opened_it(table, stranger):
 
 
 def test_table_is_bounded(table):
-    sessions = [table.open("r", None, PLACE, 0) for _ in range(MAX_SESSIONS)]
+    sessions = [table.open(f"r{i}", None, PLACE, 0) for i in range(MAX_SESSIONS)]
     assert len({session.session_id for session in sessions}) == len(table) == MAX_SESSIONS
     with pytest.raises(ServerBusy, match=str(MAX_SESSIONS)):
         table.open("r", None, PLACE, 0)
     table.remove(sessions[0], "closed")
     table.open("r", None, PLACE, 0)
+
+
+def test_one_robot_does_not_lock_out_the_others(table):
+    sessions = [table.open("leaky", None, PLACE, 0) for _ in range(MAX_SESSIONS_PER_ROBOT)]
+    with pytest.raises(ServerBusy, match=f"robot 'leaky' has {MAX_SESSIONS_PER_ROBOT} open sessions"):
+        table.open("leaky", None, PLACE, 0)
+    table.open("other", None, PLACE, 0)
+    table.remove(sessions[0], "closed")
+    table.open("leaky", None, PLACE, 0)
 
 
 def test_move_gives_the_placement_before(table):
