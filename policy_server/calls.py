@@ -1,14 +1,13 @@
-"""What each call of PolicyService does: messages in, messages out, errors as exceptions; no gRPC in it."""
+"""What each call of PolicyService does with policies in this process; no gRPC in it."""
 
 from __future__ import annotations
 
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from policy_api import policy_pb2 as pb
@@ -26,6 +25,7 @@ from policy_api.schema import (
     MAX_MESSAGE_BYTES,
     ActionChunk,
     Observation,
+    PolicySpec,
     ServedModel,
     ServerInfo,
     Timing,
@@ -34,6 +34,7 @@ from policy_api.schema import (
 
 from policy_server.decoding import Decoded, Decoder
 from policy_server.events import EventBus, Subscription
+from policy_server.front import Caller, Front
 from policy_server.observing import Chunk, Observer, Observers
 from policy_server.seam import Answer, Hub, Placement, Priority, Request
 from policy_server.served import ServedRevision, check_prefix
@@ -60,21 +61,7 @@ _OUTCOMES: dict[int, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Who calls, and for how long. Times are of the server's monotonic clock."""
-
-    identity: str | None
-    """Name in the certificate; None on a plaintext connection."""
-    arrived_ns: int
-    deadline_ns: int
-    wanted: Callable[[], bool]
-    """False once the caller has gone."""
-    trace: Mapping[str, str] = field(default_factory=dict)
-    """W3C trace headers that came with the call."""
-
-
-class PolicyCalls:
+class PolicyCalls(Front):
     """Sessions in front of the revisions of a hub."""
 
     def __init__(self, hub: Hub, sessions: SessionTable, observer: Observer | None = None) -> None:
@@ -88,6 +75,14 @@ class PolicyCalls:
         self._upkeep.start()
         self._boot_id = uuid.uuid4().hex
         self._draining = False
+
+    def contracts(self) -> list[tuple[PolicySpec, str, int]]:
+        """The hub's."""
+        return self._hub.contracts()
+
+    def subscribe(self, on_change: Callable[[str], None]) -> Callable[[], None]:
+        """The hub's."""
+        return self._hub.subscribe(on_change)
 
     def info(self) -> pb.ServerInfo:
         """What this server is and which contracts it serves."""

@@ -1,4 +1,4 @@
-"""The gRPC service: every call of PolicyCalls behind its name in the proto."""
+"""The gRPC service: every call of a Front behind its name in the proto."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +8,8 @@ from policy_api import policy_pb2 as pb
 from policy_api import policy_pb2_grpc
 
 from policy_server.answering import answering
-from policy_server.calls import MAX_WAIT_NS, Caller, PolicyCalls
+from policy_server.calls import MAX_WAIT_NS
+from policy_server.front import Caller, Front
 from policy_server.tracing import TRACE_HEADERS
 
 Identity = Callable[[grpc.ServicerContext], str | None]
@@ -22,7 +23,7 @@ def nobody(context: grpc.ServicerContext) -> None:
 class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     """Turns contexts into callers and errors into statuses."""
 
-    def __init__(self, calls: PolicyCalls, identity: Identity = nobody) -> None:
+    def __init__(self, calls: Front, identity: Identity = nobody) -> None:
         self._calls = calls
         self._identity = identity
 
