@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.table import Table
 
 from policy_server.bench.load import Load
@@ -64,29 +65,25 @@ class Report:
         """As JSON can hold it."""
         return asdict(self)
 
-    def table(self) -> Table:
+    def show(self, console: Console) -> None:
         """For people."""
         clients = "1 client" if self.clients == 1 else f"{self.clients} clients"
-        table = Table(
-            title=f"{self.target}: {clients}, {self.seconds:.1f} s, {self.answers} answers, {self.answers_per_s:.1f}/s",
-            title_justify="left",
-            caption=self._caption(),
-            caption_justify="left",
-        )
-        table.add_column("stage")
+        rate = f"{self.answers} answers, {self.answers_per_s:.1f} a second"
+        console.print(f"{self.target}: {clients}, {self.seconds:.1f} s, {rate}", soft_wrap=True)
+        table = Table("stage")
         for column in ("p50 ms", "p99 ms", "max ms"):
             table.add_column(column, justify="right")
         for name, times in self.times.items():
             table.add_row(name, f"{times.p50_ms:.2f}", f"{times.p99_ms:.2f}", f"{times.max_ms:.2f}")
             if name == "rtt":
                 table.add_section()
-        return table
-
-    def _caption(self) -> str:
-        rows = ", ".join(f"{rows}: {100 * count / self.answers:.0f} %" for rows, count in self.batches.items())
-        lines = [f"answered together, rows: share of the answers: {rows}" if rows else "no answers"]
-        lines += [f"{count} x {name}" for name, count in self.errors.items()]
-        return "\n".join([*lines, *([f"first error: {self.first_error}"] if self.first_error else [])])
+        console.print(table)
+        for rows, count in self.batches.items():
+            console.print(f"{100 * count / self.answers:.0f} % of the answers in batches of {rows}", soft_wrap=True)
+        for name, count in self.errors.items():
+            console.print(f"{count} x {name}", soft_wrap=True)
+        if self.first_error:
+            console.print(f"the first error: {self.first_error}", soft_wrap=True, markup=False)
 
 
 def _quantiles(values_ms: NDArray[np.float64]) -> Quantiles:
