@@ -107,9 +107,7 @@ def test_request_that_cannot_be_answered_in_time_is_refused_at_once(served, poli
     served.warm_up()
     (request,) = ask(served, 0.0, left_s=0.1)
     assert request.answer.done()
-    with pytest.raises(
-        DeadlineExceeded, match=r"ms after the deadline: 0.0 ms until the policy is free, .* ms to infer"
-    ):
+    with pytest.raises(DeadlineExceeded, match=r"ms after the deadline: 0.0 ms until .* ms to infer"):
         answer(request)
     assert served.stats.snapshot().deadline_misses == 1
 

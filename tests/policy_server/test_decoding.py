@@ -1,0 +1,69 @@
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from policy_api.errors import InvalidObservation
+from policy_api.images import decode_image, encode_jpeg, to_network_input
+from policy_api.schema import EncodedImage, Observation
+from serving_fakes import make_contract
+
+from policy_server import decoding
+from policy_server.decoding import Decoder
+
+CAMERAS = 3
+
+
+@pytest.fixture
+def decoder():
+    made = Decoder(2)
+    yield made
+    made.close()
+
+
+def observation(spec):
+    random = np.random.default_rng(0)
+    images = {
+        camera.name: EncodedImage("jpeg", 64, 48, encode_jpeg(random.integers(0, 256, (48, 64, 3), np.uint8), 90), 0)
+        for camera in spec.cameras
+    }
+    return Observation(np.zeros(7, np.float32), images, "go", 0, 0)
+
+
+def test_every_camera_gets_its_own_pixels_as_in_training(decoder):
+    spec = make_contract(cameras=CAMERAS)
+    seen = observation(spec)
+    decoded = decoder.decode(seen, spec)
+    assert list(decoded.images) == [camera.name for camera in spec.cameras]
+    for camera in spec.cameras:
+        expected = to_network_input(decode_image(seen.images[camera.name]), camera)
+        np.testing.assert_array_equal(decoded.images[camera.name], expected)
+    assert decoded.decode_ns > 0
+    assert decoded.preprocess_ns > 0
+
+
+def test_frames_are_decoded_at_the_same_time(decoder, monkeypatch):
+    together = threading.Barrier(CAMERAS, timeout=20)
+
+    def decode(image):
+        together.wait()  # passes only if all frames are being decoded
+        return decode_image(image)
+
+    monkeypatch.setattr(decoding, "decode_image", decode)
+    spec = make_contract(cameras=CAMERAS)
+    decoder.decode(observation(spec), spec)
+
+
+@pytest.mark.parametrize("broken", range(CAMERAS))
+def test_damaged_frame_is_named(decoder, broken):
+    spec = make_contract(cameras=CAMERAS)
+    seen = observation(spec)
+    name = f"camera{broken}"
+    seen.images[name] = replace(seen.images[name], data=b"no picture")
+    with pytest.raises(InvalidObservation, match=f"camera '{name}': not a whole JPEG"):
+        decoder.decode(seen, spec)
+
+
+def test_policy_without_cameras(decoder):
+    spec = replace(make_contract(), cameras=())
+    assert decoder.decode(observation(spec), spec).images == {}
