@@ -30,7 +30,7 @@ def test_load_comes_by_itself(stub):
     events.cancel()
 
 
-def test_watch_ends_with_the_session(stub):
+def test_watch_ends_with_the_session(server, stub):
     session = opened(stub)
     events = watch(stub, session)
     until(lambda: server._calls._events.watched())
