@@ -135,29 +135,26 @@ def read_tls(files: TlsFiles, now: datetime) -> Pem:
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Mutual TLS: peers must show a certificate of the authority in `files.ca`. TlsError.
+    """Mutual TLS: peers must show a certificate of the authority in `files.ca`. TlsError. For any number of ports.
 
     The files are looked at again at every handshake, so that renewed ones are used without a restart; if the new ones
     are not usable that is logged and the old ones stay.
     """
-    current = _stamps(files)
-    pem = read_tls(files, datetime.now(timezone.utc))
+    stamps = _stamps(files)
+    configuration = _configuration(read_tls(files, datetime.now(timezone.utc)))
 
-    def renewed() -> grpc.ServerCertificateConfiguration | None:
-        nonlocal current
+    def present() -> grpc.ServerCertificateConfiguration:
+        nonlocal stamps, configuration
         try:
-            stamps = _stamps(files)
-            if stamps == current:
-                return None
-            current = stamps
-            fresh = _configuration(read_tls(files, datetime.now(timezone.utc)))
+            if (seen := _stamps(files)) != stamps:
+                stamps = seen
+                configuration = _configuration(read_tls(files, datetime.now(timezone.utc)))
+                log.info("certificates were renewed: %s", files.cert)
         except (OSError, TlsError) as error:
             log.error("renewed certificates are not used: %s", error)
-            return None
-        log.info("certificates were renewed: %s", files.cert)
-        return fresh
+        return configuration  # and not None, "as before": a second port has no before
 
-    return grpc.dynamic_ssl_server_credentials(_configuration(pem), renewed, require_client_authentication=True)
+    return grpc.dynamic_ssl_server_credentials(configuration, present, require_client_authentication=True)
 
 
 def peer_of(context: grpc.ServicerContext) -> Peer | None:
