@@ -137,6 +137,47 @@ def test_steps_come_in_order():
             False,
         ),
         ({}, "timeout after 30 s", False),
+        (
+            # an outage: the runner waits, the arm holds; both go on, the driver's word comes before the runner's
+            {
+                2.0: mode_becomes("HOLD", "hold requested"),
+                2.3: runner_says("waiting", 2, "server gone"),
+                8.0: mode_becomes("POLICY", ""),
+                8.1: runner_says("running", 2, ""),
+                9.0: lambda w: setattr(w, "seen_success", True),
+            },
+            "success was seen",
+            True,
+        ),
+        (
+            # the same, the runner's word first
+            {
+                2.0: runner_says("waiting", 2, "server gone"),
+                2.3: mode_becomes("HOLD", "hold requested"),
+                8.0: runner_says("running", 2, ""),
+                8.3: mode_becomes("POLICY", ""),
+            },
+            "timeout after 30 s",
+            False,
+        ),
+        (
+            {
+                2.0: runner_says("waiting", 2, "server gone"),
+                2.1: mode_becomes("HOLD", ""),
+                9.0: mode_becomes("ESTOP", "by hand"),
+            },
+            "the arm left POLICY: ESTOP (by hand)",
+            False,
+        ),
+        (
+            {
+                2.0: runner_says("waiting", 2, "server gone"),
+                2.1: mode_becomes("HOLD", ""),
+                9.0: runner_says("failed", 2, "it did not come back"),
+            },
+            "policy failed: it did not come back",
+            False,
+        ),
     ],
 )
 def test_what_ends_an_episode(script, reason, success):

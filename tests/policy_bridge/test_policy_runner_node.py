@@ -42,7 +42,7 @@ class Downward:
         self.seen: list[tuple[np.ndarray, str]] = []
 
     def act(self, images, state, instructions, temperature=0.0):
-        assert images["front"].shape == (1, 32, 32, 3)
+        assert images["front"].shape == (len(state), 32, 32, 3)
         self.seen.append((state[0].copy(), instructions[0]))
         time.sleep(self.delay_s)
         actions = np.tile(np.array([0.0, 0.0, -0.005, 0.03], dtype=np.float32), (len(state), HORIZON, 1))
@@ -71,6 +71,7 @@ class FakeArm:
             String, "/policy_runner/status", lambda m: self.said.append(from_json(RunnerStatus, m.data)), RELIABLE
         )
         node.create_service(Trigger, "/piper_driver/hold", self.on_hold)
+        node.create_service(SetBool, "/piper_driver/policy", self.on_policy)
         self.run = node.create_client(SetBool, "/policy_runner/run")
         node.create_timer(0.005, self.publish_joints)
         node.create_timer(0.03, self.publish_image)
@@ -82,6 +83,11 @@ class FakeArm:
     def on_hold(self, _request, response):
         self.holds += 1
         self.mode.publish(String(data="HOLD: hold requested"))
+        response.success = True
+        return response
+
+    def on_policy(self, _request, response):
+        self.mode.publish(String(data="POLICY: policy has authority"))
         response.success = True
         return response
 
@@ -165,7 +171,7 @@ def test_chunks_follow_each_other_in_time(ros, policy, server):
 
 def test_dead_server_ends_in_hold(ros, policy, server):
     arm = FakeArm(ros)
-    ros.start(ENTRY, server_address=server.address)
+    ros.start(ENTRY, server_address=server.address, server_wait_s=0.5)
     arm.ready()
     assert arm.call_run().success
     ros.wait(lambda: len(arm.chunks) == 2, what="two chunks")
@@ -180,7 +186,7 @@ def test_dead_server_ends_in_hold(ros, policy, server):
 
 def test_restarted_server_gets_a_new_session(ros, policy, server):
     arm = FakeArm(ros)
-    ros.start(ENTRY, server_address=server.address)
+    ros.start(ENTRY, server_address=server.address, server_wait_s=0.0)
     arm.ready()
     assert arm.call_run().success
     ros.wait(lambda: arm.chunks, what="a chunk")
@@ -193,6 +199,28 @@ def test_restarted_server_gets_a_new_session(ros, policy, server):
         count = len(arm.chunks)
         assert arm.call_run().success
         ros.wait(lambda: len(arm.chunks) > count, what="a chunk from the second server")
+    finally:
+        second.stop()
+
+
+def test_a_run_goes_on_when_its_server_is_back(ros, policy, server):
+    arm = FakeArm(ros)
+    ros.start(ENTRY, server_address=server.address)
+    arm.ready()
+    assert arm.call_run().success
+    ros.wait(lambda: arm.chunks, what="a chunk")
+    server.stop()
+    status = arm.wait_for("waiting")
+    ros.wait(lambda: arm.holds == 1, 1.0, what="hold")
+    assert "Unavailable" in status.reason or "UnknownSession" in status.reason
+    assert not arm.call_run().success  # the run is still in progress
+    count = len(arm.chunks)
+    second = PolicyServer(FixedHub([policy]), ServerConfig(server.address))
+    try:
+        ros.wait(lambda: len(arm.chunks) > count, what="a chunk from the second server")
+        ros.wait(lambda: arm.said[-1].chunks > count, what="the runner's word")
+        assert (arm.said[-1].state, arm.said[-1].run, arm.said[-1].reason) == ("running", 1, "")
+        assert arm.holds == 1
     finally:
         second.stop()
 

@@ -31,8 +31,8 @@ def feed(runner, now_ns, size=(64, 48)):
     runner.sync.on_joints(JointSample(HOME.copy(), now_ns - 1 * MS))
 
 
-def started(max_chunks=3, now_ns=1000 * MS):
-    runner = PolicyRunner(max_chunks)
+def started(max_chunks=3, now_ns=1000 * MS, server_wait_ns=0):
+    runner = PolicyRunner(max_chunks, server_wait_ns)
     runner.instruction = "push the red cube"
     assert runner.start() == 1
     runner.on_session(SPEC, now_ns)
@@ -156,6 +156,81 @@ def test_answer_to_a_run_that_is_over_is_not_played(end, state, reason):
     assert runner.look(1050 * MS, setpoint(1050 * MS)) is None
     runner.stop("again")
     assert (runner.state, runner.reason) == (state, reason)  # the first reason stays
+
+
+def waiting():
+    """A run that played one chunk and then lost its server."""
+    runner = started(server_wait_ns=5000 * MS)
+    feed(runner, 1010 * MS)
+    runner.look(1010 * MS, setpoint(1010 * MS))
+    runner.on_actions(chunk(), 30 * MS, 1040 * MS)
+    now = runner._not_before_ns + 10 * MS
+    feed(runner, now)
+    assert runner.look(now, setpoint(now)) is not None
+    runner.on_server_lost("ServerUnavailable: gone", now)
+    assert (runner.state, runner.reason, runner.running) == ("waiting", "ServerUnavailable: gone", True)
+    return runner, now
+
+
+def test_a_run_that_lost_its_server_goes_on_where_it_was():
+    runner, now = waiting()
+    feed(runner, now + 5 * MS)
+    assert runner.look(now + 5 * MS, setpoint(now)) is None
+    assert runner.on_actions(chunk(), 30 * MS, now) is None  # an answer after all: the session is over
+    runner.on_mode("HOLD", "hold was requested")
+    assert runner.recover(now + 10 * MS) == "open"
+    runner.on_server_lost("ServerUnavailable: still gone", now + 20 * MS)
+    assert runner.recover(now + 300 * MS) == "open"
+    runner.on_session(SPEC, now + 310 * MS)
+    assert runner.recover(now + 320 * MS) == "ask"
+    assert runner.recover(now + 330 * MS) == "wait"
+    runner.on_mode("POLICY", "policy has authority")
+    assert runner.recover(now + 340 * MS) == "resume"
+    assert (runner.state, runner.reason) == ("running", "")
+    feed(runner, now + 342 * MS)  # captured before authority came back
+    assert runner.look(now + 342 * MS, setpoint(now + 342 * MS)) is None
+    feed(runner, now + 350 * MS)
+    observation = runner.look(now + 350 * MS, setpoint(now + 350 * MS))
+    assert observation.step == 4
+    assert runner.status().chunks == 1
+    assert runner.recover(now + 360 * MS) == "wait"
+
+
+def test_a_server_that_does_not_come_back_ends_the_run():
+    runner, now = waiting()
+    runner.on_mode("HOLD", "")
+    runner.recover(now + 1)
+    assert runner.recover(now + 5000 * MS) == "give up"
+    assert (runner.state, runner.running) == ("failed", False)
+    assert runner.reason == "ServerUnavailable: gone; the server did not come back within 5 s"
+
+
+@pytest.mark.parametrize("mode", ["ESTOP", "TELEOP", "FAULT", "DISABLED"])
+def test_whoever_takes_the_arm_meanwhile_ends_the_run(mode):
+    runner, now = waiting()
+    runner.on_mode("HOLD", "")
+    runner.on_mode(mode, "by hand")
+    assert (runner.state, runner.reason) == ("stopped", f"the arm left POLICY: {mode} (by hand)")
+    assert runner.recover(now + 1) == "wait"
+
+
+def test_a_stop_ends_the_wait():
+    runner, now = waiting()
+    runner.stop("stopped on request")
+    runner.on_server_lost("late news", now)
+    assert (runner.state, runner.reason) == ("stopped", "stopped on request")
+    assert runner.start() == 2
+    assert runner.recover(now) == "wait"
+
+
+def test_a_server_that_was_never_there_is_not_waited_for():
+    runner = PolicyRunner(3, server_wait_ns=5000 * MS)
+    runner.start()
+    runner.on_server_lost("ServerUnavailable: nobody", 0)
+    assert (runner.state, runner.reason) == ("failed", "ServerUnavailable: nobody")
+    at_once = started()
+    at_once.on_server_lost("gone", 1000 * MS)
+    assert at_once.state == "failed"
 
 
 def test_policy_mode_does_not_end_the_run():

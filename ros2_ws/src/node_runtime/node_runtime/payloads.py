@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 EpisodePhase = Literal["setup", "record", "run", "end"]
 RecorderPhase = Literal["idle", "recording", "closed", "truncated", "refused"]
-RunnerState = Literal["idle", "running", "finished", "stopped", "failed"]
+RunnerState = Literal["idle", "running", "waiting", "finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class RecorderStatus:
 class RunnerStatus:
     """One run of the policy, from `/policy_runner/run` true to its end.
 
+    A run that is `waiting` has lost its server: the arm holds, and the run goes on when the server is back.
     `run` counts runs of this process, `instruction` is what the policy is told from now on. `infer_ms` is the round
     trip to the server, `image_age_ms` the age of the oldest image when its observation left for the server; one entry
     a chunk. `contract` is the policy's spec (JSON form) once a session is open, `revision` the hash of its weights.

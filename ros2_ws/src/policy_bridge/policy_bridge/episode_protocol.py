@@ -155,7 +155,10 @@ def _ended(begin_ns: int, timeout_s: float, deck: Deck, referee: Referee) -> str
     mode, why = deck.mode()
     if mode != "POLICY":
         deck.pause(RUNNER_EXPLAINS_S)
-        return _runner_ended(deck) or f"the arm left POLICY: {mode}" + (f" ({why})" if why else "")
+        if reason := _runner_ended(deck):
+            return reason
+        if not (_waiting(deck) and mode == "HOLD") and deck.mode()[0] != "POLICY":
+            return f"the arm left POLICY: {mode}" + (f" ({why})" if why else "")
     if deck.now_ns() - begin_ns > timeout_s * 1e9:
         return f"timeout after {timeout_s:g} s"
     return None
@@ -163,11 +166,17 @@ def _ended(begin_ns: int, timeout_s: float, deck: Deck, referee: Referee) -> str
 
 def _runner_ended(deck: Deck) -> str | None:
     runner = deck.runner()
-    if runner is None or runner.state == "running":
+    if runner is None or runner.state in ("running", "waiting"):
         return None
     if runner.state == "failed" and runner.chunks == 0:
         raise SetupFailedError(f"the policy did not play a single chunk: {runner.reason}")
     return f"policy {runner.state}: {runner.reason}"
+
+
+def _waiting(deck: Deck) -> bool:
+    """Whether the runner holds the arm until its server is back."""
+    runner = deck.runner()
+    return runner is not None and runner.state == "waiting"
 
 
 def _close_recording(episode_id: str, deck: Deck) -> tuple[str, str]:

@@ -1,16 +1,23 @@
 """Drive the arm with a policy server: observations out, chunks in, chunks to the driver.
 
-Parameters: `server_address` (host:port), `robot_id`, `infer_timeout_s`, `max_chunks` (end of a run).
+Parameters: `server_address` (host:port, or unix:/path), `robot_id`, `infer_timeout_s`, `max_chunks` (end of a run),
+`server_wait_s`: how long a run that loses its server waits for it, with the arm in HOLD; it then takes authority again
+and goes on. Stop the run to keep the arm where it is. 0: the run fails at once.
+`certificates`: folder with ca.pem, cert.pem and key.pem for a server with mutual TLS; `shared_memory`: hand frames to a
+server on this host without copying them through the connection.
 """
 
 import time
 from functools import partial
+from pathlib import Path
 
 from node_runtime.main import ManagedNode, SetupError, end_process, run_node
 from node_runtime.payloads import RunnerState, to_json
 from node_runtime.qos import LATCHED, LATEST, RELIABLE
+from policy_api.channel import TlsFiles
 from policy_api.client import PolicyClient
-from policy_api.errors import UnknownSession
+from policy_api.errors import DeadlineExceeded, ServerBusy, ServerUnavailable, UnknownSession
+from policy_api.malloc import keep_large_blocks
 from policy_api.schema import ActionChunk, PolicySpec
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
@@ -36,12 +43,14 @@ class PolicyRunnerNode(ManagedNode):
         robot_id = str(self.declare_parameter("robot_id", "piper").value)
         self._infer_timeout_s = float(self.declare_parameter("infer_timeout_s", 0.7).value)
         max_chunks = int(self.declare_parameter("max_chunks", 40).value)
-        if self._infer_timeout_s <= 0 or max_chunks <= 0:
+        server_wait_s = float(self.declare_parameter("server_wait_s", 60.0).value)
+        if self._infer_timeout_s <= 0 or max_chunks <= 0 or server_wait_s < 0:
             raise SetupError(
-                f"infer_timeout_s is {self._infer_timeout_s} and max_chunks {max_chunks}; both must be positive"
+                f"infer_timeout_s is {self._infer_timeout_s}, max_chunks {max_chunks} and server_wait_s "
+                f"{server_wait_s}; the first two must be positive, the last one not negative"
             )
-        self._runner = PolicyRunner(max_chunks)
-        self._client = PolicyClient(address, robot_id)
+        self._runner = PolicyRunner(max_chunks, round(server_wait_s * 1e9))
+        self._client = self._connection(address, robot_id)
         self._mode = ("", "")
         self._setpoint: JointSample | None = None
         self._subscribed: set[str] = set()
@@ -51,6 +60,7 @@ class PolicyRunnerNode(ManagedNode):
         self._status = self.create_publisher(String, "/policy_runner/status", RELIABLE)
         self._chunks = self.create_publisher(JointTrajectory, "/piper_driver/chunk", RELIABLE)
         self._hold = self.create_client(Trigger, "/piper_driver/hold")
+        self._authority = self.create_client(SetBool, "/piper_driver/policy")
         self.create_subscription(String, "/piper_driver/mode", self._on_mode, LATCHED)
         self.create_subscription(String, "/policy_runner/instruction", self._on_instruction, LATCHED)
         self.create_subscription(JointState, "/joint_states", self._on_joints, LATEST)
@@ -58,6 +68,15 @@ class PolicyRunnerNode(ManagedNode):
         self.create_service(SetBool, "/policy_runner/run", self._on_run)
         self.create_timer(LOOK_PERIOD_S, self._look)
         self.create_timer(STATUS_PERIOD_S, self._publish_status)
+
+    def _connection(self, address: str, robot_id: str) -> PolicyClient:
+        certificates = str(self.declare_parameter("certificates", "").value)
+        shared_memory = bool(self.declare_parameter("shared_memory", False).value)
+        credentials = TlsFiles.of(Path(certificates)) if certificates else None
+        try:
+            return PolicyClient(address, robot_id, credentials=credentials, shared_memory=shared_memory)
+        except (OSError, ValueError) as error:
+            raise SetupError(f"no connection to the policy server can be made: {error}") from error
 
     def begin_stop(self) -> None:
         """Leave the arm in HOLD."""
@@ -111,6 +130,24 @@ class PolicyRunnerNode(ManagedNode):
                 return self._runner.spec
         return self._client.open_session(episode_id=episode_id, timeout_s=OPEN_TIMEOUT_S)
 
+    def _reopen(self, spec: PolicySpec, revision: str, episode_id: str) -> PolicySpec:
+        """A new session for an episode in progress: the same contract, answered by the same weights."""
+        try:
+            return self._client.open_session(
+                expect_spec=spec, revision=revision, episode_id=episode_id, timeout_s=OPEN_TIMEOUT_S
+            )
+        except (DeadlineExceeded, ServerBusy) as error:
+            raise ServerUnavailable(f"not ready yet: {error}") from error
+
+    def _recover(self) -> None:
+        todo = self._runner.recover(time.monotonic_ns())
+        if todo == "open" and self._runner.spec is not None:
+            run = self._runner.run
+            call = partial(self._reopen, self._runner.spec, self._runner.revision, f"run-{run}")
+            self._worker.submit(run, call)
+        elif todo == "ask":
+            self._authority.call_async(SetBool.Request(data=True))
+
     def _on_answers(self) -> None:
         while not self._worker.answers.empty():
             answer = self._worker.answers.get()
@@ -128,6 +165,8 @@ class PolicyRunnerNode(ManagedNode):
             if play is not None:
                 self._chunks.publish(to_joint_trajectory(play))
                 self._publish_status()
+        elif answer.server_lost:
+            self._runner.on_server_lost(answer.error, now_ns)
         else:
             self._runner.fail(answer.error)
 
@@ -168,6 +207,7 @@ class PolicyRunnerNode(ManagedNode):
             return None
 
     def _look(self) -> None:
+        self._recover()
         observation = self._runner.look(time.monotonic_ns(), self._setpoint)
         if observation is not None:
             call = partial(self._client.infer, observation, self._infer_timeout_s)
@@ -184,17 +224,19 @@ class PolicyRunnerNode(ManagedNode):
         self._publish_status()
 
     def _report_changes(self) -> None:
-        """Publish a change of state; when a run has ended and the arm is still the policy's, hold it."""
+        """Publish a change of state; when a run has ended or waits and the arm is still the policy's, hold it."""
         state = (self._runner.run, self._runner.state)
         if state == self._reported:
             return
         self._reported = state
         self._publish_status()
-        if self._runner.running:
+        if self._runner.state == "running":
             return
         text = f"run {self._runner.run} {self._runner.state}: {self._runner.reason}"
         if self._runner.state == "failed":
             self.get_logger().error(text)
+        elif self._runner.state == "waiting":
+            self.get_logger().warning(text)
         else:
             self.get_logger().info(text)
         if self._mode[0] == "POLICY":
@@ -206,4 +248,5 @@ class PolicyRunnerNode(ManagedNode):
 
 def main() -> None:
     """Entry point of `policy_runner_node`."""
+    keep_large_blocks()
     end_process(run_node(PolicyRunnerNode))

@@ -20,6 +20,7 @@ from policy_api.schema import ActionChunk, Observation, PolicySpec
 
 from policy_bridge.contract_check import contract_problem
 from policy_bridge.observation_sync import MAX_AGE_NS, JointSample, ObservationSync
+from policy_bridge.recovery import Recovery, Todo
 
 LEAD_NS = 20_000_000
 """From publishing a chunk to the beginning of its first step: the way to the driver."""
@@ -43,11 +44,13 @@ class Play:
 class PolicyRunner:
     """At most one run at a time; `run` counts them. Ends in finished, stopped or failed, with a reason.
 
-    `instruction` may be changed at any time; every observation carries the present one.
+    `instruction` may be changed at any time; every observation carries the present one. A run that loses its server
+    waits for it for at most `server_wait_ns`, with the arm in HOLD; 0: it fails at once.
     """
 
-    def __init__(self, max_chunks: int) -> None:
+    def __init__(self, max_chunks: int, server_wait_ns: int = 0) -> None:
         self._max_chunks = max_chunks
+        self._server_wait_ns = server_wait_ns
         self.run = 0
         self.state: RunnerState = "idle"
         self.reason = ""
@@ -59,6 +62,7 @@ class PolicyRunner:
     def _clear(self) -> None:
         self.sync: ObservationSync | None = None
         self._asked: tuple[Observation, JointSample] | None = None
+        self._recovery: Recovery | None = None
         self._not_before_ns = 0
         self._look_until_ns = 0
         self._chunks = 0
@@ -68,8 +72,13 @@ class PolicyRunner:
 
     @property
     def running(self) -> bool:
-        """Whether a run is in progress."""
-        return self.state == "running"
+        """Whether a run is in progress, be it waiting for its server."""
+        return self.state in ("running", "waiting")
+
+    @property
+    def revision(self) -> str:
+        """Weights that gave the run's last chunk; empty before the first one."""
+        return self._revision
 
     def start(self) -> int:
         """Begin a run; returns its number. The session is to be opened, then `on_session` called."""
@@ -80,6 +89,9 @@ class PolicyRunner:
 
     def on_session(self, spec: PolicySpec, now_ns: int) -> None:
         """Take note of the server's contract; a contract this robot can't keep ends the run."""
+        if self._recovery is not None:
+            self._recovery.on_session()
+            return
         self.spec = spec
         self._contract = json.loads(spec.to_json())
         problem = contract_problem(spec)
@@ -92,7 +104,9 @@ class PolicyRunner:
 
     def look(self, now_ns: int, setpoint: JointSample | None) -> Observation | None:
         """Return the observation to send to the server now, if it is time and everything has arrived."""
-        if not self.running or self.sync is None or self.spec is None or self._asked or now_ns < self._not_before_ns:
+        if self.state != "running" or self.sync is None or self.spec is None or self._asked:
+            return None
+        if now_ns < self._not_before_ns:
             return None
         if self._chunks == self._max_chunks:
             self._end("finished", f"all {self._max_chunks} chunks were played")
@@ -135,9 +149,37 @@ class PolicyRunner:
         return Play(observation.stamp_ns, time_ns, position)
 
     def on_mode(self, mode: str, reason: str) -> None:
-        """The arm's mode is `mode`; a run goes on only in POLICY."""
-        if self.running and mode != "POLICY":
+        """The arm's mode is `mode`; a run goes on only in POLICY, and waits only in HOLD."""
+        if self._recovery is not None and mode in ("POLICY", "HOLD"):
+            self._recovery.on_mode(mode)
+        elif self.running and mode != "POLICY":
             self._end("stopped", f"the arm left POLICY: {mode}" + (f" ({reason})" if reason else ""))
+
+    def on_server_lost(self, reason: str, now_ns: int) -> None:
+        """The server is gone, or has forgotten the session; the arm is to be held, and `recover` asked often."""
+        if not self.running:
+            return
+        self._asked = None
+        if self._recovery is not None:
+            self._recovery.on_refusal(now_ns)
+        elif self._server_wait_ns and self.sync is not None:
+            self._recovery = Recovery(reason, now_ns, self._server_wait_ns)
+            self.state, self.reason = "waiting", reason
+        else:
+            self.fail(reason)
+
+    def recover(self, now_ns: int) -> Todo:
+        """What a run that waits for its server needs now; see `Recovery`. A run that does not wait needs nothing."""
+        if self._recovery is None:
+            return "wait"
+        todo = self._recovery.todo(now_ns)
+        if todo == "give up":
+            self.fail(self._recovery.verdict())
+        elif todo == "resume":
+            self._recovery = None
+            self.state, self.reason = "running", ""
+            self._not_before_ns, self._look_until_ns = now_ns, now_ns + LOOK_NS
+        return todo
 
     def fail(self, reason: str) -> None:
         """End the run because something went wrong."""
@@ -165,4 +207,4 @@ class PolicyRunner:
     def _end(self, state: RunnerState, reason: str) -> None:
         if self.running:
             self.state, self.reason = state, reason
-            self._asked = None
+            self._asked = self._recovery = None

@@ -7,19 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from policy_api.errors import PolicyApiError
+from policy_api.errors import PolicyApiError, ServerUnavailable, UnknownSession
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
 class Answer(Generic[Value]):
-    """What a call gave: a value, or the reason why there is none; and how long it took."""
+    """What a call gave: a value, or the reason why there is none; and how long it took.
+
+    `server_lost`: there is none because the server is gone or has forgotten the session.
+    """
 
     run: int
     value: Value | None
     error: str
     took_ns: int
+    server_lost: bool = False
 
 
 class Worker(Generic[Value]):
@@ -45,11 +49,13 @@ class Worker(Generic[Value]):
         while (item := self._calls.get()) is not None:
             run, call = item
             begin_ns = time.monotonic_ns()
+            server_lost = False
             try:
                 value, error = call(), ""
             except PolicyApiError as failure:
                 value, error = None, f"{type(failure).__name__}: {failure}"
+                server_lost = isinstance(failure, (ServerUnavailable, UnknownSession))
             except Exception as failure:  # noqa: BLE001 - whatever it is, the run must end and the arm hold
                 value, error = None, f"unexpected {type(failure).__name__}: {failure}"
-            self.answers.put(Answer(run, value, error, time.monotonic_ns() - begin_ns))
+            self.answers.put(Answer(run, value, error, time.monotonic_ns() - begin_ns, server_lost))
             self._wake()
