@@ -35,3 +35,10 @@ def load_backend(text: str) -> Policy:
             raise BackendError(f"backend {text!r}: {part!r} is no number of an episode; they count from 0")
         return load_replay(Path(path), int(part))
     return load_scripted(part, Path(path)) if separator else load_scripted(name)
+
+
+def absolute(text: str) -> str:
+    """The same backend for a process that runs in another directory."""
+    kind, _, name = text.partition(":")
+    is_path = kind in ("checkpoint", "replay") or (kind == "scripted" and "#" in name)
+    return f"{kind}:{Path(name).absolute()}" if is_path and name else text
