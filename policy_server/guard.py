@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from policy_api.errors import InvalidMessage
 
 from policy_server.answering import ERROR_KIND, answering
+from policy_server.denied import Denied
 from policy_server.observing import Call, Observer
 from policy_server.security import Role, peer_of, require
 
@@ -25,8 +26,10 @@ Continuation = Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None]
 class CallGuard(grpc.ServerInterceptor):
     """Checks roles and messages of unary requests, and tells an observer how each call ended."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, denied: Denied | None = None) -> None:
+        """`denied`: certificates that are refused whatever their role is."""
         self._observer = observer
+        self._denied = denied
         self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
     def intercept_service(
@@ -54,6 +57,8 @@ class CallGuard(grpc.ServerInterceptor):
                 peer = None if role is None else peer_of(context)
                 if peer is not None and role is not None:
                     require(peer, role)
+                    if self._denied is not None:
+                        self._denied.check(peer)
                 try:
                     return parse(data)
                 except DecodeError as error:
