@@ -31,6 +31,7 @@ from policy_api.schema import (
     Timing,
     first_difference,
 )
+from policy_api.shared_frames import read_shared
 
 from policy_server.decoding import Decoded, Decoder
 from policy_server.events import EventBus, Subscription
@@ -135,7 +136,7 @@ class PolicyCalls(Front):
         session = self._sessions.get(message.session_id, caller.identity, caller.arrived_ns)
         slot, placement = session.slot, session.placement
         slot.accept(message.epoch, message.seq)
-        observation = serde.observation_from_proto(message)
+        observation = serde.observation_from_proto(message, read_shared if caller.local else None)
         observation.validate(placement.served.spec)
         check_prefix(observation.committed, placement.served.prefix_steps, placement.served.spec.model)
         decoded = self._decoder.decode(observation, placement.served.spec)

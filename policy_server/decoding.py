@@ -54,7 +54,7 @@ def _network_input(image: EncodedImage, camera: CameraSpec) -> tuple[NDArray[np.
     """(Network input, ns of decoding, ns of resizing)."""
     started_ns = time.monotonic_ns()
     try:
-        rgb = decode_image(image)
+        rgb = decode_image(image, camera.depth)
         decoded_ns = time.monotonic_ns()
         return to_network_input(rgb, camera), decoded_ns - started_ns, time.monotonic_ns() - decoded_ns
     except InvalidImage as error:

@@ -23,6 +23,8 @@ class Caller:
     """False once the caller has gone."""
     trace: Mapping[str, str] = field(default_factory=dict)
     """W3C trace headers that came with the call."""
+    local: bool = False
+    """Whether it is on this host, so that it may hand frames over in shared memory."""
 
 
 class Watching(Protocol):

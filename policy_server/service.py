@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import grpc
 from policy_api import policy_pb2 as pb
 from policy_api import policy_pb2_grpc
+from policy_api.shared_frames import is_local_peer
 
 from policy_server.answering import answering
 from policy_server.calls import MAX_WAIT_NS
@@ -77,4 +78,5 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         left_s = context.time_remaining()
         wait_ns = MAX_WAIT_NS if left_s is None else min(round(left_s * 1e9), MAX_WAIT_NS)
         trace = {key: str(value) for key, value in context.invocation_metadata() if key in TRACE_HEADERS}
-        return Caller(self._identity(context), now_ns, now_ns + wait_ns, context.is_active, trace)
+        local = is_local_peer(context.peer())
+        return Caller(self._identity(context), now_ns, now_ns + wait_ns, context.is_active, trace, local)
