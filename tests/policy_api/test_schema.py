@@ -298,3 +298,11 @@ def test_chunk_that_says_the_impossible_is_refused(spec, change, error, names):
     good.validate(spec)
     with pytest.raises(error, match=names):
         replace(good, **change).validate(spec)
+
+
+def test_joints_may_be_what_a_policy_commands(spec):
+    joints = replace(spec, action_space="joint_position", action=spec.state)
+    joints.validate()
+    assert PolicySpec.from_json(joints.to_json()) == joints
+    with pytest.raises(InvalidSpec, match=r"action: fields are \['dx'"):
+        replace(spec, action_space="joint_position").validate()

@@ -68,7 +68,8 @@ class PolicySpec:
         "right_joint1".., and the action's fields likewise. Where the state is privileged, behind them the places of
         bodies, "<body>_x", "<body>_y", "<body>_z" (m, frame of the first arm's base).
     action: the fields that `action_space` prescribes; for "ee_delta_position" dx, dy, dz (m, base frame,
-        relative to the commanded TCP position of the step before) and gripper (m of opening, absolute).
+        relative to the commanded TCP position of the step before) and gripper (m of opening, absolute); for
+        "joint_position" the joints of the state, absolute.
     A chunk has `horizon` steps of `dt_s` seconds and holds its last waypoint for `settle_s` seconds.
     firmware_zero: which zero of joints 2 and 3 the numbers use, "current" or "legacy".
     """

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 STATE_UNITS = {**dict.fromkeys(ARM_JOINT_NAMES, "rad"), GRIPPER_JOINT_NAME: "m"}
 """Name -> unit of one arm's state, in order."""
 
-ACTION_SPACES = {"ee_delta_position": {"dx": "m", "dy": "m", "dz": "m", "gripper": "m"}}
+ACTION_SPACES = {
+    "ee_delta_position": {"dx": "m", "dy": "m", "dz": "m", "gripper": "m"},
+    "joint_position": STATE_UNITS,
+}
 """Action space -> name -> unit of its fields for one arm, in order."""
 
 TWO_ARMS = ("left_", "right_")
