@@ -5,6 +5,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from policy_api.errors import InvalidImage
 from policy_api.images import (
     decode_image,
@@ -82,7 +83,8 @@ def test_every_codec_decodes_to_rgb():
         ("rgb8", b"x" * 10, "is 9216 bytes, got 10"),
         ("rgb8", pickle.dumps(np.zeros((48, 64, 3), np.uint8)), "is 9216 bytes"),
         ("png", b"x" * 100, "not a PNG"),
-        ("png", b"\x89PNG\r\n\x1a\n" + b"\0" * 10 + b"\1\0\0\0\1" + b"\0" * 50, "damaged PNG|image is"),
+        ("png", b"\x89PNG\r\n\x1a\n" + b"\0" * 10 + b"\1\0\0\0\1" + b"\0" * 50, "says 64x48, holds 256x256"),
+        ("png", b"\x89PNG\r\n\x1a\n" + bytes(8) + struct.pack(">II", 64, 48) + bytes(50), "damaged PNG"),
         ("webp", b"x", "'webp' is unknown"),
         ("jpeg", encode_jpeg(gradient(64, 64), 90), "says 64x48, holds 64x64"),
     ],
@@ -143,3 +145,30 @@ def test_bad_depth_is_refused():
         decode_image(frame, DepthRange(0, 1))
     with pytest.raises(InvalidImage, match="depth range"):
         decode_image(frame)
+
+
+def progressive(repeats):
+    """A progressive JPEG, 64x48, whose last scan is there so many times more."""
+    rgb = np.full((48, 64, 3), 90, np.uint8)
+    data = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    return data[:end] + repeats * data[last:end] + data[end:]
+
+
+def test_a_progressive_picture_is_decoded():
+    rgb = decode_image(EncodedImage("jpeg", 64, 48, progressive(0), 0))
+    assert abs(int(rgb[20, 20, 0]) - 90) < 4
+
+
+def test_a_picture_that_was_made_to_keep_the_decoder_busy_is_refused():
+    with pytest.raises(InvalidImage, match=r"has 100\d scans; at most 64"):
+        decode_image(EncodedImage("jpeg", 64, 48, progressive(1000 - 10), 0))
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "png"])
+def test_a_picture_of_another_size_is_not_decoded(codec, monkeypatch):
+    data = cv2.imencode("." + codec.replace("jpeg", "jpg"), np.zeros((480, 640, 3), np.uint8))[1].tobytes()
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", None)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(InvalidImage, match="frame says 320x240, holds 640x480"):
+        decode_image(EncodedImage(codec, 320, 240, data, 0))

@@ -20,6 +20,8 @@ Depth = NDArray[np.uint16]
 
 _LITTLE_U16 = np.dtype("<u2")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_START_OF_SCAN = b"\xff\xda"  # of JPEG; inside a scan 0xff is followed by 0x00 or a restart marker
+_MAX_JPEG_SCANS = 64
 
 
 def encode_jpeg(rgb: Rgb, quality: int) -> bytes:
@@ -30,22 +32,24 @@ def encode_jpeg(rgb: Rgb, quality: int) -> bytes:
 
 
 def decode_jpeg(data: bytes) -> Rgb:
-    """Decode a JPEG to (H, W, 3) uint8 RGB. InvalidImage if it is damaged or a side is above 4096 pixels."""
+    """Decode a JPEG to (H, W, 3) uint8 RGB.
+
+    InvalidImage if it is damaged, a side is above 4096 pixels, or it has more than 64 scans: a camera's has one, a
+    progressive one about ten, and one of 14 kB that was made for it has a thousand and takes seconds.
+    """
+    _jpeg_size(data)  # before any pixel is allocated
+    scans = data.count(_START_OF_SCAN)
+    if scans > _MAX_JPEG_SCANS:
+        raise InvalidImage(f"JPEG has {scans} scans; at most {_MAX_JPEG_SCANS} are taken")
     try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-        _check_size(width, height)  # before any pixel is allocated
         return simplejpeg.decode_jpeg(data, colorspace="RGB")
     except ValueError as error:
-        if isinstance(error, InvalidImage):
-            raise
         raise InvalidImage(f"not a whole JPEG ({len(data)} bytes): {error}") from error
 
 
 def decode_png(data: bytes) -> Rgb:
     """Decode a PNG to (H, W, 3) uint8 RGB. InvalidImage if it is damaged or a side is above 4096 pixels."""
-    if len(data) < 24 or data[:8] != _PNG_SIGNATURE:
-        raise InvalidImage(f"not a PNG ({len(data)} bytes)")
-    _check_size(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+    _png_size(data)
     try:
         bgr = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -100,10 +104,11 @@ def decode_image(image: EncodedImage, depth: DepthRange | None = None) -> Rgb:
         return np.frombuffer(image.data, dtype=np.uint8).reshape(image.height, image.width, 3)
     if image.codec not in ("jpeg", "png"):
         raise InvalidImage(f"codec {image.codec!r} is unknown; known are jpeg, png, rgb8, z16")
-    rgb = decode_jpeg(image.data) if image.codec == "jpeg" else decode_png(image.data)
-    if rgb.shape[:2] != (image.height, image.width):
-        raise InvalidImage(f"frame says {image.width}x{image.height}, holds {rgb.shape[1]}x{rgb.shape[0]}")
-    return rgb
+    size, decode = (_jpeg_size, decode_jpeg) if image.codec == "jpeg" else (_png_size, decode_png)
+    width, height = size(image.data)
+    if (width, height) != (image.width, image.height):
+        raise InvalidImage(f"frame says {image.width}x{image.height}, holds {width}x{height}")
+    return decode(image.data)
 
 
 def to_network_input(rgb: Rgb, camera: CameraSpec) -> Rgb:
@@ -120,6 +125,23 @@ def to_network_input(rgb: Rgb, camera: CameraSpec) -> Rgb:
     return cv2.resize(square, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def _check_size(width: int, height: int) -> None:
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """(Width, height) as the header says. InvalidImage if there is none, or they are out of bounds."""
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise InvalidImage(f"not a whole JPEG ({len(data)} bytes): {error}") from error
+    return _within_bounds(width, height)
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """(Width, height) as the header says. InvalidImage if there is none, or they are out of bounds."""
+    if len(data) < 24 or data[:8] != _PNG_SIGNATURE:
+        raise InvalidImage(f"not a PNG ({len(data)} bytes)")
+    return _within_bounds(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+
+
+def _within_bounds(width: int, height: int) -> tuple[int, int]:
     if not (0 < width <= MAX_IMAGE_SIDE and 0 < height <= MAX_IMAGE_SIDE):
         raise InvalidImage(f"image is {width}x{height}; a side of 1..{MAX_IMAGE_SIDE} pixels is taken")
+    return width, height
