@@ -2,13 +2,13 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
 from cryptography import x509
 from policy_api.channel import TlsFiles
 from policy_api.client import PolicyClient
-from policy_api.malloc import keep_large_blocks
 from rich.console import Console
 
 from policy_server.bench.load import run_load
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     for option, value in (("--seconds", arguments.seconds), ("--timeout-s", arguments.timeout_s)):
         if not 0 < value <= MAX_SECONDS:
             raise ValueError(f"{option} is {value:g}; more than 0 and at most {MAX_SECONDS:g} is taken")
-    keep_large_blocks()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C ends the measuring, not the process
     tls = None if arguments.tls is None else TlsFiles.of(arguments.tls)
     name = None if tls is None else robot_name(tls.cert)
 
