@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 from types import FrameType
@@ -125,8 +125,8 @@ class PolicyServer:
         self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
-def run(behind: Hub | Front, config: ServerConfig | None = None, at_end: Callable[[], None] = lambda: None) -> NoReturn:
-    """Serve until SIGTERM or SIGINT, then drain, call `at_end` and exit with code 0 within two seconds."""
+def run(behind: Hub | Front, config: ServerConfig | None = None, at_end: Sequence[Callable[[], None]] = ()) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then drain, call what is in `at_end` and exit with code 0 within two seconds."""
     stopping = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -143,7 +143,8 @@ def run(behind: Hub | Front, config: ServerConfig | None = None, at_end: Callabl
     print(f"policy_server ready on {server.address}: {models}{admin}", flush=True)
     stopping.wait()
     server.stop()
-    at_end()
+    for end in at_end:
+        end()
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)  # a normal exit would wait for a call that is still inside the policy
