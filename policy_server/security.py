@@ -195,14 +195,21 @@ def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
 
 
 def _stamps(files: TlsFiles) -> list[int]:
-    return [path.stat().st_mtime_ns for path in (files.ca, files.cert, files.key)]
+    try:
+        return [path.stat().st_mtime_ns for path in (files.ca, files.cert, files.key)]
+    except OSError as error:
+        raise _unreadable(error.filename, error) from error
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise TlsError(f"cannot read {path}: {error.strerror}; python -m policy_server certs makes it") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path | str, error: OSError) -> TlsError:
+    return TlsError(f"cannot read {path}: {error.strerror}; python -m policy_server certs makes it")
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
