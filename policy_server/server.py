@@ -40,7 +40,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
-    ("grpc.max_concurrent_streams", _THREADS),  # of one connection
+    ("grpc.max_concurrent_streams", 64),  # of one connection: two requests and one watch of twenty robots
     ("grpc.keepalive_time_ms", 20_000),  # a robot that lost its power leaves no stream behind
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.server_handshake_timeout_ms", 5_000),  # who connects and says nothing is hung up on
@@ -87,17 +87,17 @@ class PolicyServer:
         """
         config = config or ServerConfig()
         check_bind(config.address, config.credentials is not None, config.insecure_bind)
+        server = _grpc_server(_THREADS, "call", config.observer)
+        self.address = _bind(server, config.address, config.credentials)
+        self._servers = [server]
+        self.admin_address = self._add_admin(config.admin, config.observer) if config.admin is not None else ""
         self._health = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=futures.ThreadPoolExecutor(2)
         )
         self._calls = behind if isinstance(behind, Front) else PolicyCalls(behind, config.sessions, config.observer)
-        self._server = _grpc_server(_THREADS, "call", config.observer)
-        policy_pb2_grpc.add_PolicyServiceServicer_to_server(PolicyService(self._calls, peer_name), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        self.address = _bind(self._server, config.address, config.credentials)
-        self._servers = [self._server]
-        self.admin_address = self._add_admin(config.admin, config.observer) if config.admin is not None else ""
+        policy_pb2_grpc.add_PolicyServiceServicer_to_server(PolicyService(self._calls, peer_name), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         for server in self._servers:
             server.start()
         for name in ("", SERVICE_NAME, *(spec.model for spec, _, _ in behind.contracts())):

@@ -100,6 +100,7 @@ class Worker:
         """Wait for something to do: (batch, late requests); None when it is over."""
         while True:
             with self._changed:
+                self._busy_until_ns = 0
                 if self._jobs:
                     job, done = self._jobs.popleft()
                 elif self._closed:
@@ -107,8 +108,9 @@ class Worker:
                 else:
                     now_ns = time.monotonic_ns()
                     decision = self._batcher.next(now_ns)
-                    if decision.batch or decision.late:
+                    if decision.batch:
                         self._busy_until_ns = now_ns + self._times.expected_ns(len(decision.batch))
+                    if decision.batch or decision.late:
                         return decision.batch, decision.late
                     wake_ns = decision.wake_ns
                     self._changed.wait(None if wake_ns is None else (wake_ns - now_ns) * 1e-9)

@@ -112,6 +112,14 @@ def test_request_that_cannot_be_answered_in_time_is_refused_at_once(served, poli
     assert served.stats.snapshot().deadline_misses == 1
 
 
+def test_policy_that_was_quicker_than_expected_is_free_at_once(served, policy):
+    policy.delay_s = 0.4
+    served.warm_up()
+    policy.delay_s = 0.0
+    answer(*ask(served, 0.0))
+    answer(*ask(served, 0.1, left_s=0.6))
+
+
 def test_deadline_that_passes_while_the_policy_is_busy(served, policy):
     policy.hold()
     (running,) = ask(served, 0.0, left_s=0.2)
