@@ -34,11 +34,11 @@ class ObservationKeys:
             chosen[name] = key
         return cls(chosen)
 
-    def check(self, spec: PolicySpec) -> None:
-        """ValueError if a name is no part of the contract's observations."""
-        known = [STATE, PROMPT, *(camera.name for camera in spec.cameras)]
-        if unknown := [name for name in self.chosen if name not in known]:
-            raise ValueError(f"observations of {spec.model!r} have no {unknown[0]!r}; they have {', '.join(known)}")
+    def check(self, specs: Sequence[PolicySpec]) -> None:
+        """ValueError if a name is no part of any contract's observations. Nothing is known before there is one."""
+        known = [STATE, PROMPT, *dict.fromkeys(camera.name for spec in specs for camera in spec.cameras)]
+        if specs and (unknown := [name for name in self.chosen if name not in known]):
+            raise ValueError(f"observations have no {unknown[0]!r}; they have {', '.join(known)}")
 
     def read(self, message: Mapping[str, Any], spec: PolicySpec, step: int) -> Observation:
         """The observation in a message, taken at control step `step`. InvalidObservation says what does not fit."""

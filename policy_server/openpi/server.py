@@ -51,7 +51,8 @@ class OpenPiServer:
     ) -> None:
         """Listen at "host:port"; port 0 takes a free one, and `address` then names it.
 
-        Raises ValueError for an address that is not of this machine (unless `insecure_bind`), OSError if it is taken.
+        Raises ValueError for an address that is not of this machine (unless `insecure_bind`) and for keys of parts that
+        no observation has, OSError if the address is taken.
         """
         if address.startswith("unix:"):
             raise ValueError(f"openpi's robots cannot reach the socket {address!r}; give host:port")
@@ -59,6 +60,7 @@ class OpenPiServer:
         host, _, port = address.rpartition(":")
         self._hub = hub
         self._keys = keys or ObservationKeys()
+        self._keys.check([spec for spec, _, _ in hub.contracts()])
         self._observer = observer or Observers()
         self._decoder = Decoder()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="openpi")

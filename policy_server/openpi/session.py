@@ -36,7 +36,7 @@ class OpenPiSession:
     def __init__(
         self, hub: Hub, decoder: Decoder, keys: ObservationKeys, robot_id: str, model: str, observer: Observer
     ) -> None:
-        """Place the robot with the hub: UnknownModel; ValueError if `keys` name what the contract does not have."""
+        """Place the robot with the hub: UnknownModel."""
         self._hub = hub
         self._decoder = decoder
         self._keys = keys
@@ -49,11 +49,6 @@ class OpenPiSession:
         self._step = 0
         self._prev_total_ms: float | None = None
         self._placement = hub.place(robot_id, "", model, "", False)
-        try:
-            keys.check(self._placement.served.spec)
-        except ValueError:
-            self.close()
-            raise
 
     def metadata(self) -> dict[str, Any]:
         """What the robot is told on connecting."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the cluster; read when Ray is imported
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's workers give way to everything else; robots cannot wait
 
 import ray
 from policy_api import policy_pb2 as pb

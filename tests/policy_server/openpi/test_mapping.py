@@ -110,5 +110,8 @@ def test_choices_that_make_no_sense(spec):
     for text in ("front", "=x", "front=", ""):
         with pytest.raises(ValueError, match="is not NAME=KEY"):
             ObservationKeys.parse([text])
+    rear = ObservationKeys.parse(["rear=x"])
     with pytest.raises(ValueError, match="have no 'rear'; they have state, prompt, front, wrist"):
-        ObservationKeys.parse(["rear=x"]).check(spec)
+        rear.check([spec])
+    rear.check([spec, replace(spec, cameras=(replace(spec.cameras[0], name="rear"),))])
+    rear.check([])
