@@ -21,11 +21,9 @@ from policy_api.errors import (
     UnknownRevision,
     UnknownSession,
 )
+from policy_api.refusals import ERROR_KIND
 
 log = logging.getLogger(__name__)
-
-ERROR_KIND = "policy-error"
-"""Key of the trailing metadata that names the class of the error, which is finer than the status."""
 
 _MAX_DETAILS = 1000  # gRPC carries the text in a header of at most 8 kB, and it may quote the peer
 

@@ -11,8 +11,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 from policy_api.errors import InvalidMessage
+from policy_api.refusals import ERROR_KIND
 
-from policy_server.answering import ERROR_KIND, answering
+from policy_server.answering import answering
 from policy_server.denied import Denied
 from policy_server.observing import Call, Observer
 from policy_server.security import Role, peer_of, require

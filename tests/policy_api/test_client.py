@@ -239,6 +239,22 @@ def test_a_watch_that_breaks_is_opened_again_and_ends_with_the_session(heard, se
     assert client.session is None
 
 
+def test_a_server_without_events_keeps_the_session(spec, observation):
+    asked = threading.Event()
+
+    class Silent(wire_server.WireService):
+        def Watch(self, request, context):  # noqa: N802 - named by the proto
+            asked.set()
+            context.abort(Code.UNIMPLEMENTED, "no such method")
+
+    running, bound = wire_server.serve(Silent(spec))
+    with PolicyClient(bound, "robot", on_event=lambda event: pytest.fail(str(event))) as client:
+        client.open_session()
+        assert asked.wait(10)
+        client.infer(observation, 5)
+    running.stop(None)
+
+
 def test_a_receiver_that_fails_keeps_hearing(address, service, caplog):
     heard = queue.Queue()
 

@@ -73,3 +73,17 @@ def test_each_error_has_its_count():
     seen = statistics.snapshot(0)
     assert (seen.deadline_misses, seen.superseded, seen.stale, seen.unavailable, seen.refused) == (1, 2, 1, 1, 2)
     assert (seen.starved, seen.answers) == (1, 0)
+
+
+def test_the_delay_to_count_on_is_that_of_most_answers():
+    statistics = ClientStatistics(window_ns=100 * MS)
+    assert statistics.delay_steps(20 * MS, 6, 0) == 6  # nothing is known
+    answer(statistics, 800, rtt_ms=5000, age_ms=5000)  # the first answer after a start
+    for _ in range(100):
+        answer(statistics, 1000, rtt_ms=45, age_ms=50)
+    assert statistics.delay_steps(20 * MS, 6, 1000 * MS) == 3
+    assert statistics.delay_steps(20 * MS, 2, 1000 * MS) == 2
+    assert statistics.delay_steps(100 * MS, 6, 1000 * MS) == 1
+    for _ in range(10):
+        answer(statistics, 1001, rtt_ms=85, age_ms=90)
+    assert statistics.delay_steps(20 * MS, 6, 1001 * MS) == 5

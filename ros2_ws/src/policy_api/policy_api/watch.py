@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 RETRY_S = 0.25
 """Between a stream that broke and the next one."""
 
-_GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED)
+_GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED)
 
 
 class SessionWatch:
@@ -49,6 +49,9 @@ class SessionWatch:
             try:
                 self._stream()
             except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                    log.warning("the policy server tells no events: it is older than this client")
+                    return
                 if error.code() in _GONE and not self._closed.is_set():
                     self._hand_over(Revoked(error.details() or error.code().name))
                     return
