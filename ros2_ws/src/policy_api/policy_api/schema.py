@@ -7,6 +7,7 @@ Both ends compare `spec_hash` before anything moves. SI units and radians; frame
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,7 @@ class PolicySpec:
         spec.validate()
         return spec
 
-    @property
+    @cached_property
     def spec_hash(self) -> str:
         """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
         return hashlib.sha256(canonical(to_plain(self)).encode()).hexdigest()
