@@ -11,6 +11,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,15 +26,11 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from benchmarks.serving.fuzz_recipes import MARKER_NAME, Recipe, recipes
-from benchmarks.serving.fuzz_targets import TIMEOUT_S, Code, Robots, Target, admin_targets, policy_targets
+from benchmarks.serving.fuzz_targets import DAMAGED, TIMEOUT_S, Code, Robots, Target, admin_targets, policy_targets
 
 _MAX_FINDINGS = 20
 _MAX_TEXT = 1000
 _READY = re.compile(r"ready on (\S+): .*?(?:\(admin on (\S+)\))?$")
-SERVER_COMMAND = (
-    sys.executable, "-m", "policy_server", "--backend", "scripted:wave", "--address", "127.0.0.1:0",
-)  # fmt: skip
-"""A real server with a policy that costs nothing."""
 _NO_LIMIT = [("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0)]
 
 
@@ -68,6 +65,17 @@ class Report:
     def findings(self) -> list[str]:
         """Of all calls."""
         return [f"{call}: {finding}" for call, found in self.calls.items() for finding in found.findings]
+
+
+def server_command(folder: Path) -> list[str]:
+    """A real server with a policy that costs nothing, and an admin port. `folder` gets checkpoints that are none."""
+    damaged = folder / DAMAGED
+    damaged.mkdir()
+    for name in ("manifest.json", "policy.safetensors", "policy.pt"):
+        (damaged / name).write_bytes(b"\x80\x04N." * 100)
+    anywhere = "127.0.0.1:0"
+    options = {"--backend": "scripted:wave", "--address": anywhere, "--checkpoints": str(folder), "--admin": anywhere}
+    return [sys.executable, "-m", "policy_server", *(word for option in options.items() for word in option)]
 
 
 class Server:
@@ -204,12 +212,14 @@ def fuzz(server: Server, messages: int, tell: Tell = lambda line: None) -> Repor
         for number, count in enumerate((max(1, messages // 10), messages)):
             before = server.rss_bytes() if number else 0
             for target, channel in targets:
-                name = target.method.rpartition(".")[2]
+                name, started = target.method.rpartition(".")[2], time.monotonic()
                 found = fuzz_call(target, channel, server, marker, count, number)
                 robots.close()
                 if server.is_running and not robots.is_served():
                     found.note("a good robot is not served any more")
-                tell(f"{name}: {found.messages} messages, {dict(found.statuses)}, {len(found.findings)} findings")
+                took_s = time.monotonic() - started
+                statuses = dict(found.statuses)
+                tell(f"{name}: {found.messages} messages, {took_s:.1f} s, {statuses}, {len(found.findings)} findings")
                 calls[name] = _added(calls.get(name, Found()), found)
             garbage_connections(server.address, 50)
         if not robots.is_served():
@@ -223,6 +233,16 @@ def fuzz(server: Server, messages: int, tell: Tell = lambda line: None) -> Repor
         rss_growth=after / before - 1.0,
         calls=calls,
     )
+
+
+def fuzz_own_server(messages: int, tell: Tell) -> Report:
+    """Fuzz a server that is started for it."""
+    with TemporaryDirectory() as folder:
+        server = Server(server_command(Path(folder)))
+        try:
+            return fuzz(server, messages, tell)
+        finally:
+            server.stop()
 
 
 def _added(a: Found, b: Found) -> Found:
@@ -241,11 +261,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--messages", type=int, default=10_000, help="for each call (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="where to write the report")
     arguments = parser.parse_args(argv)
-    server = Server(SERVER_COMMAND)
-    try:
-        report = fuzz(server, arguments.messages, lambda line: print(line, flush=True))
-    finally:
-        server.stop()
+    report = fuzz_own_server(arguments.messages, lambda line: print(line, flush=True))
     print(
         f"{report.messages} messages: {report.crashes} crashes, {report.hangs} hangs, memory {report.rss_growth:+.1%}"
     )

@@ -14,6 +14,9 @@ from policy_server.bench.observations import made_up
 TIMEOUT_S = 20.0
 """A call that has no answer by then hangs."""
 
+DAMAGED = "damaged"
+"""Name of a checkpoint that cannot be loaded, in the folder of the server's checkpoints."""
+
 Code = grpc.StatusCode
 COMMON = {Code.OK, Code.INVALID_ARGUMENT}
 OF_SESSIONS = COMMON | {Code.NOT_FOUND}
@@ -139,7 +142,7 @@ def admin_targets(robots: Robots) -> list[Target]:
         Target(
             service + "LoadRevision",
             pb.LoadRevisionRequest,
-            lambda: pb.LoadRevisionRequest(checkpoint="nothing"),
+            lambda: pb.LoadRevisionRequest(checkpoint=DAMAGED),
             frozenset(COMMON | refused),
             streams=True,
         ),

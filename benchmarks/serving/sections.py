@@ -83,14 +83,9 @@ def crowd(told: Told) -> dict[str, Any]:
 
 def fuzz(told: Told) -> dict[str, Any]:
     """Messages that nobody should send, to every call."""
-    from benchmarks.serving.fuzz import SERVER_COMMAND, Server
-    from benchmarks.serving.fuzz import fuzz as run_fuzz
+    from benchmarks.serving.fuzz import fuzz_own_server
 
-    server = Server(SERVER_COMMAND)
-    try:
-        report = run_fuzz(server, told.messages, told.say)
-    finally:
-        server.stop()
+    report = fuzz_own_server(told.messages, told.say)
     return {
         "fuzz": {
             "messages": report.messages,
