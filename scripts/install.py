@@ -128,6 +128,8 @@ def make_environment() -> None:
         say("no GPU here: PIP_EXTRA_INDEX_URL=<PyTorch's index of CPU wheels> saves about 3 GB of CUDA libraries")
     editable = f"{ROOT}[{','.join(EXTRAS)}]"
     pip_install("installing the project and its pinned packages", "-c", f"constraints/{tag}.txt", "-e", editable)
+    no_deps = ("--no-deps", "--require-hashes", "-r", "constraints/no-deps.txt")
+    pip_install("installing what must come without its dependencies, checked by hash", *no_deps)
 
 
 def check_rendering() -> None:
