@@ -13,9 +13,7 @@ from importlib.metadata import version
 from policy_api import policy_pb2 as pb
 from policy_api import serde
 from policy_api.errors import (
-    ContractMismatch,
     DeadlineExceeded,
-    InvalidMessage,
     PermissionDenied,
     PolicyApiError,
     ServerUnavailable,
@@ -23,22 +21,20 @@ from policy_api.errors import (
 from policy_api.schema import (
     CODECS,
     MAX_MESSAGE_BYTES,
-    ActionChunk,
-    Observation,
     PolicySpec,
     ServedModel,
     ServerInfo,
-    Timing,
-    first_difference,
 )
 from policy_api.shared_frames import read_shared
 
-from policy_server.decoding import Decoded, Decoder
+from policy_server.decoding import Decoder
 from policy_server.events import EventBus, Subscription
 from policy_server.front import Caller, Front
-from policy_server.observing import Chunk, Observer, Observers
-from policy_server.seam import Answer, Hub, Placement, Priority, Request
-from policy_server.served import ServedRevision, check_prefix
+from policy_server.observing import Observer, Observers
+from policy_server.replies import chunk_of, told_of
+from policy_server.requests import check_contract, check_names, outcome_of, priority_of
+from policy_server.seam import Answer, Hub, Placement, Request
+from policy_server.served import check_prefix
 from policy_server.sessions import Session, SessionTable
 from policy_server.upkeep import Upkeep
 
@@ -46,20 +42,6 @@ log = logging.getLogger(__name__)
 
 MAX_WAIT_NS = 30_000_000_000
 """How long a call without a deadline may wait for the policy."""
-
-_MAX_NAME = 128
-_PRIORITIES: dict[int, Priority] = {
-    pb.PRIORITY_UNSPECIFIED: Priority.ROBOT,
-    pb.ROBOT: Priority.ROBOT,
-    pb.EVALUATION: Priority.EVALUATION,
-    pb.SHADOW: Priority.SHADOW,
-}
-_OUTCOMES: dict[int, str] = {
-    pb.OUTCOME_UNSPECIFIED: "",
-    pb.SUCCESS: "success",
-    pb.FAILURE: "failure",
-    pb.DISCARDED: "discarded",
-}
 
 
 class PolicyCalls(Front):
@@ -101,20 +83,18 @@ class PolicyCalls(Front):
         """Open a session if the caller's contract is that of the revision it is given."""
         if self._draining:
             raise ServerUnavailable("the server is about to stop; connect again in some seconds")
-        _check_names(robot_id=request.robot_id, episode_id=request.episode_id)
+        check_names(robot_id=request.robot_id, episode_id=request.episode_id)
         if caller.identity is not None and request.robot_id != caller.identity:
             raise PermissionDenied(
                 f"robot_id is {request.robot_id!r}, your certificate says {caller.identity!r}; they must be the same"
             )
-        priority = _PRIORITIES.get(request.priority)
-        if priority is None:
-            raise InvalidMessage(f"priority {request.priority} is unknown; send ROBOT, EVALUATION or SHADOW")
+        priority = priority_of(request.priority)
         self._upkeep.forget_silent(caller.arrived_ns)
         placement = self._hub.place(
             request.robot_id, request.episode_id, request.model, request.revision, request.stable_only
         )
         try:
-            _compare(request, placement.served)
+            check_contract(request, placement.served)
             session = self._sessions.open(
                 request.robot_id,
                 caller.identity,
@@ -161,15 +141,15 @@ class PolicyCalls(Front):
             slot.check(message.epoch, message.seq)
             raise DeadlineExceeded("the request was given up") from None
         slot.check_epoch(message.epoch)
-        self._observer.chunk(_told(answer, message, decoded, session.robot_id, placement, caller))
+        self._observer.chunk(told_of(answer, message, decoded, session.robot_id, placement, caller))
         reply = serde.chunk_to_proto(chunk_of(answer, observation, decoded, placement.served))
         reply.session_id, reply.epoch, reply.obs_seq = message.session_id, message.epoch, message.seq
         return reply
 
     def reset_session(self, request: pb.ResetSessionRequest, caller: Caller) -> pb.Session:
         """Begin the next epoch, with the revision that traffic now says."""
-        _check_names(episode_id=request.episode_id)
-        outcome = _outcome(request.outcome)
+        check_names(episode_id=request.episode_id)
+        outcome = outcome_of(request.outcome)
         session = self._sessions.get(request.session_id, caller.identity, caller.arrived_ns)
         served = session.placement.served
         revision = served.revision if request.keep_revision else session.revision
@@ -188,7 +168,7 @@ class PolicyCalls(Front):
 
     def close_session(self, request: pb.CloseSessionRequest, caller: Caller) -> pb.CloseSessionResponse:
         """Forget a session."""
-        outcome = _outcome(request.outcome)
+        outcome = outcome_of(request.outcome)
         session = self._sessions.get(request.session_id, caller.identity, caller.arrived_ns)
         self._events.end(session.session_id)
         self._upkeep.end(session, "the session was closed", outcome)
@@ -198,6 +178,11 @@ class PolicyCalls(Front):
         """What happens to a session, until it ends; the subscription can be ended from outside."""
         session = self._sessions.get(request.session_id, caller.identity, caller.arrived_ns)
         subscription = self._events.watch(session.session_id)
+        try:
+            session.slot.check_epoch(session.slot.epoch)
+        except PolicyApiError:  # it ended just before it was watched, so nobody will end the stream
+            self._events.leave(session.session_id, subscription)
+            raise
         return subscription, self._follow(session.session_id, subscription)
 
     def drain(self, grace_ns: int) -> None:
@@ -245,74 +230,3 @@ class PolicyCalls(Front):
             p95_infer_us=served.p95_infer_ns() // 1000,
             boot_id=self._boot_id,
         )
-
-
-def chunk_of(answer: Answer, observation: Observation, decoded: Decoded, served: ServedRevision) -> ActionChunk:
-    """The chunk that answers an observation."""
-    return ActionChunk(
-        actions=answer.actions,
-        dt_ns=served.spec.dt_ns,
-        first_step=observation.step,
-        observation_ns=observation.stamp_ns,
-        revision=served.revision,
-        timing=Timing(
-            queue_us=answer.queue_ns // 1000,
-            decode_us=decoded.decode_ns // 1000,
-            preprocess_us=(decoded.preprocess_ns + answer.preprocess_ns) // 1000,
-            infer_us=answer.infer_ns // 1000,
-            postprocess_us=answer.postprocess_ns // 1000,
-            batch=answer.batch,
-        ),
-        frozen_rows=answer.frozen_rows,
-        merge="rtc_prefix" if answer.frozen_rows else "",
-        spec_hash=served.spec_hash,
-    )
-
-
-def _told(
-    answer: Answer, message: pb.InferRequest, decoded: Decoded, robot_id: str, placement: Placement, caller: Caller
-) -> Chunk:
-    return Chunk(
-        robot_id=robot_id,
-        model=placement.served.spec.model,
-        revision=placement.served.revision,
-        slot=placement.slot,
-        seq=message.seq,
-        step=message.step,
-        batch=answer.batch,
-        decode_ns=decoded.decode_ns,
-        preprocess_ns=decoded.preprocess_ns + answer.preprocess_ns,
-        queue_ns=answer.queue_ns,
-        infer_ns=answer.infer_ns,
-        postprocess_ns=answer.postprocess_ns,
-        trace=caller.trace,
-    )
-
-
-def _compare(request: pb.OpenSessionRequest, served: ServedRevision) -> None:
-    if request.HasField("expect_spec"):
-        found = first_difference(serde.spec_from_proto(request.expect_spec)[0], served.spec)
-        if found is not None:
-            raise ContractMismatch(
-                f"contracts differ at {found} (robot against policy); "
-                "load a checkpoint trained for this robot, or set the robot up like the checkpoint"
-            )
-    if request.expect_spec_hash not in ("", served.spec_hash):
-        raise ContractMismatch(
-            f"contracts differ: the robot expects {request.expect_spec_hash}, model {served.spec.model!r} has "
-            f"{served.spec_hash}; send the whole contract (expect_spec) to learn which field, or read ours with "
-            "GetServerInfo"
-        )
-
-
-def _check_names(**names: str) -> None:
-    for name, value in names.items():
-        if len(value) > _MAX_NAME:
-            raise InvalidMessage(f"{name} has {len(value)} characters; at most {_MAX_NAME} are taken")
-
-
-def _outcome(number: int) -> str:
-    outcome = _OUTCOMES.get(number)
-    if outcome is None:
-        raise InvalidMessage(f"outcome {number} is unknown; send SUCCESS, FAILURE, DISCARDED or nothing")
-    return outcome

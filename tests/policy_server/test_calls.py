@@ -24,8 +24,9 @@ from policy_api.images import encode_jpeg
 from policy_api.schema import Committed, EncodedImage, Observation
 from serving_fakes import SECOND_NS, CountingPolicy, FakePolicy, PrefixPolicy, make_contract
 
-from policy_server.calls import Caller, PolicyCalls
+from policy_server.calls import PolicyCalls
 from policy_server.fixed_hub import FixedHub
+from policy_server.front import Caller
 from policy_server.seam import Answer, Placement, Priority
 from policy_server.served import ServedRevision
 from policy_server.sessions import SessionTable
@@ -278,6 +279,21 @@ def test_session_that_ends_while_it_is_answered(build):
         policy.gate.set()
         with pytest.raises(UnknownSession, match="the session was closed; open a new session"):
             late.result(20)
+
+
+def test_session_that_ends_just_before_it_is_watched(build, monkeypatch):
+    calls = build()
+    session = opened(calls)
+    watch = calls._events.watch
+
+    def late(session_id):
+        calls.close_session(pb.CloseSessionRequest(session_id=session_id), caller())
+        return watch(session_id)
+
+    monkeypatch.setattr(calls._events, "watch", late)
+    with pytest.raises(UnknownSession, match="the session was closed"):
+        calls.watch(pb.WatchRequest(session_id=session.session_id), caller())
+    assert calls._events.watched() == []
 
 
 def test_deadline_that_passes_inside_the_policy(build):
