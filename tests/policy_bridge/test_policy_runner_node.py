@@ -309,3 +309,16 @@ def test_stop_of_the_runner_in_mid_run_holds_the_arm(ros, policy, server):
     process.process.send_signal(signal.SIGTERM)
     ros.wait(lambda: arm.holds == 1, 1.0, what="hold")
     assert process.process.wait(2) == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"server_wait_s": -1.0}, "the last one not negative"),
+        ({"certificates": "/nowhere"}, "no connection to the policy server can be made"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_at_the_start(ros, parameters, words):
+    process = ros.start(ENTRY, **parameters)
+    assert process.process.wait(20) == 2
+    assert words in process.text()
