@@ -23,7 +23,7 @@ from policy_api import policy_pb2_grpc
 from policy_api.channel import TlsFiles, open_channel
 from policy_api.refusals import refusal
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn
 
 from policy_server.revisions.tables import guardrails_text, revision_table, traffic_text
 
@@ -91,7 +91,7 @@ class _Operator:
     def load(self, arguments: argparse.Namespace) -> None:
         request = pb.LoadRevisionRequest(checkpoint=arguments.checkpoint, revision=arguments.revision)
         latest = pb.LoadProgress()
-        with Progress(console=self._console) as bars:
+        with Progress("{task.description}", BarColumn(), TaskProgressColumn(), console=self._console) as bars:
             phases: dict[int, TaskID] = {}
             for latest in self._stub.LoadRevision(request):
                 if latest.phase not in phases:

@@ -133,6 +133,7 @@ class Loader:
             policy = build_policy(path, manifest)
             report(Progress(Phase.LOADING, 0.5, spec, revision))
             check_golden(path / GOLDEN, policy)  # likelihoods, too, which are not served
+            report(Progress(Phase.LOADING, 1.0, spec, revision))
             served = ServedRevision(policy)
             served.warm_up(lambda fraction: report(Progress(Phase.WARMING_UP, fraction, spec, revision)))
             error = _replayed(path, served, lambda share: report(Progress(Phase.GOLDEN, share, spec, revision)))
@@ -205,4 +206,5 @@ def _replayed(path: Path, served: ServedRevision, report: Callable[[float], None
             f"on average (at most {ACTION_LIMIT:.0%}). This machine or its packages compute something else: compare "
             "them with made_with in the manifest"
         )
+    report(1.0)
     return float(found.max())

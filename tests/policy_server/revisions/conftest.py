@@ -18,6 +18,7 @@ from sim_train.checkpoint import save_policy
 from sim_train.policies.text import build_vocabulary
 from sim_train.policies.token_vla import TokenVla, TokenVlaConfig
 
+torch.set_num_threads(1)  # many tiny products: more threads only wait for each other
 MEGABYTE = 1_000_000
 
 

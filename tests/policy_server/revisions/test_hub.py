@@ -1,5 +1,7 @@
 """Sessions on revisions that come and go."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -240,6 +242,17 @@ def test_a_forced_unload_cuts_sessions_off(hub, operations, add, changes):
     assert hub.place("robot", "1", "", "", False).served.revision == A
     with pytest.raises(UnknownRevision):
         hub.place("robot", "1", "", B, False)
+
+
+def test_what_is_unloaded_leaves_memory(hub, operations, catalog, add):
+    add("a")
+    policy = weakref.ref(add("b"))
+    hub.release(hub.place("robot", "1", "", B, False), "success")
+    used = catalog.store.used_bytes
+    operations.unload(B, False)
+    assert catalog.store.used_bytes == used - 1_000_000
+    gc.collect()
+    assert policy() is None
 
 
 def test_memory_is_limited_and_idle_revisions_are_named(hub, operations, catalog, add, spec):
