@@ -10,6 +10,8 @@ from policy_api.channel import TlsFiles
 
 from policy_server import engines, telemetry
 from policy_server.backends.choice import FORMS
+from policy_server.denied import FILE_NAME as DENIED_FILE
+from policy_server.denied import Denied
 from policy_server.fixed_hub import FixedHub
 from policy_server.front import Front
 from policy_server.openpi.mapping import ObservationKeys
@@ -65,6 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Load, warm up, serve. Raises PolicyApiError, OSError, ValueError if that is not possible."""
     tls = None if arguments.tls is None else TlsFiles.of(arguments.tls)
     credentials = _check(arguments, tls)
+    denied = None if arguments.tls is None else Denied(arguments.tls / DENIED_FILE)
     keys = ObservationKeys.parse(arguments.openpi_key)
     engine = _engine(arguments)
     behind, sessions = engine.behind, SessionTable(round(arguments.lease_s * 1e9))
@@ -82,7 +85,9 @@ def run(arguments: argparse.Namespace) -> None:
     if isinstance(behind, Front):
         at_end.append(engine.close)  # replicas are other processes; policies in this one end with it
     admin = None if engine.admin is None else AdminConfig(engine.admin, arguments.admin, credentials)
-    config = ServerConfig(arguments.address, credentials, arguments.insecure_bind, sessions, watching.observer, admin)
+    config = ServerConfig(
+        arguments.address, credentials, arguments.insecure_bind, sessions, watching.observer, admin, denied
+    )
     run_server(behind, config, at_end)
 
 

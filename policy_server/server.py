@@ -18,6 +18,7 @@ from policy_api import policy_pb2, policy_pb2_grpc
 from policy_api.schema import MAX_MESSAGE_BYTES
 
 from policy_server.calls import PolicyCalls
+from policy_server.denied import Denied
 from policy_server.front import Front
 from policy_server.guard import CallGuard
 from policy_server.observing import Observer, Observers
@@ -65,6 +66,7 @@ class ServerConfig:
     credentials: of mutual TLS; None: plaintext, on loopback only unless `insecure_bind`.
     sessions: empty; whoever looks at sessions from outside keeps it.
     observer: told of every call and every answer.
+    denied: certificates that are refused at both ports.
     """
 
     address: str = DEFAULT_ADDRESS
@@ -73,6 +75,7 @@ class ServerConfig:
     sessions: SessionTable = field(default_factory=SessionTable)
     observer: Observer = field(default_factory=Observers)
     admin: AdminConfig | None = None
+    denied: Denied | None = None
 
 
 class PolicyServer:
@@ -87,10 +90,10 @@ class PolicyServer:
         """
         config = config or ServerConfig()
         check_bind(config.address, config.credentials is not None, config.insecure_bind)
-        server = _grpc_server(_THREADS, "call", config.observer)
+        server = _grpc_server(_THREADS, "call", config)
         self.address = _bind(server, config.address, config.credentials)
         self._servers = [server]
-        self.admin_address = self._add_admin(config.admin, config.observer) if config.admin is not None else ""
+        self.admin_address = self._add_admin(config.admin, config) if config.admin is not None else ""
         self._health = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=futures.ThreadPoolExecutor(2)
         )
@@ -113,9 +116,9 @@ class PolicyServer:
             ended.wait(_EXIT_S)
         self._calls.close()
 
-    def _add_admin(self, admin: AdminConfig, observer: Observer) -> str:
+    def _add_admin(self, admin: AdminConfig, config: ServerConfig) -> str:
         check_bind(admin.address, admin.credentials is not None)
-        server = _grpc_server(_ADMIN_THREADS, "admin", observer)
+        server = _grpc_server(_ADMIN_THREADS, "admin", config)
         policy_pb2_grpc.add_PolicyAdminServicer_to_server(admin.servicer, server)
         reflection.enable_server_reflection((ADMIN_NAME, reflection.SERVICE_NAME), server)
         self._servers.append(server)
@@ -150,10 +153,10 @@ def run(behind: Hub | Front, config: ServerConfig | None = None, at_end: Sequenc
     os._exit(0)  # a normal exit would wait for a call that is still inside the policy
 
 
-def _grpc_server(threads: int, name: str, observer: Observer) -> grpc.Server:
+def _grpc_server(threads: int, name: str, config: ServerConfig) -> grpc.Server:
     return grpc.server(
         futures.ThreadPoolExecutor(threads, thread_name_prefix=name),
-        interceptors=(CallGuard(observer),),
+        interceptors=(CallGuard(config.observer, config.denied),),
         options=_OPTIONS,
         maximum_concurrent_rpcs=threads,  # one more is refused at once instead of waiting for a thread
     )

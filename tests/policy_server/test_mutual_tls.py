@@ -9,6 +9,7 @@ from policy_api.client import PolicyClient
 from policy_api.errors import PermissionDenied, ServerUnavailable, UnknownSession
 
 from policy_server.certificates import make
+from policy_server.denied import Denied
 from policy_server.security import server_credentials
 from policy_server.server import AdminConfig
 
@@ -119,6 +120,29 @@ def test_an_administrator_is_no_robot(secure, lab):
         pytest.raises(PermissionDenied, match="role robot"),
     ):
         client.open_session()
+
+
+def test_who_is_denied_does_not_get_in(start, lab, observe, tmp_path):
+    credentials = server_credentials(TlsFiles.of(lab / "server"))
+    file = tmp_path / "denied.txt"
+    server = start(
+        credentials=credentials, admin=AdminConfig(NoRevisions(), "127.0.0.1:0", credentials), denied=Denied(file)
+    )
+    files = {name: TlsFiles.of(lab / "robots" / name) for name in ("arm-1", "arm-2")}
+    with (
+        PolicyClient(server.address, "arm-1", credentials=files["arm-1"]) as stolen,
+        PolicyClient(server.address, "arm-2", credentials=files["arm-2"]) as good,
+    ):
+        for robot in (stolen, good):
+            robot.open_session()
+            robot.infer(observe(), 20)
+        file.write_text("armature://robot/arm-1  # stolen\narmature://admin/admin\n")
+        with pytest.raises(PermissionDenied, match="armature://robot/arm-1 is denied by this server"):
+            stolen.infer(observe(), 20)
+        good.infer(observe(), 20)
+        with pytest.raises(grpc.RpcError) as error:
+            list_revisions(lab, "admins/admin", server.admin_address)
+        assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_the_admin_port_is_never_in_the_open(start, lab):
