@@ -1,6 +1,9 @@
+import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -355,4 +358,43 @@ def test_drain_takes_no_more_sessions_and_finishes_the_others(build):
     assert [event.draining.grace_ms for event in events] == [1000]
     with pytest.raises(ServerUnavailable, match="about to stop"):
         opened(calls)
+    calls.infer(message(session, 1), caller())
+
+
+def test_storm_of_overlapping_calls_ends_well(build):
+    """Twelve threads share four sessions: newer requests, resets, tight deadlines, callers that go away, closings."""
+    policy = CountingPolicy(delay_s=0.001)
+    calls = build(policy)
+    sessions = [opened(calls, robot_id=f"robot-{i}") for i in range(4)]
+    numbers, expected = count(1), (StaleRequest, DeadlineExceeded, UnknownSession)
+
+    def storm(seed):
+        dice, answered = random.Random(seed), 0
+        for _ in range(60):
+            at = dice.randrange(4)
+            session = sessions[at]
+            try:
+                move = dice.random()
+                if move < 0.05:
+                    request = pb.ResetSessionRequest(session_id=session.session_id)
+                    sessions[at] = calls.reset_session(request, caller())
+                elif move < 0.07:
+                    calls.close_session(pb.CloseSessionRequest(session_id=session.session_id), caller())
+                    sessions[at] = opened(calls, robot_id=f"robot-{at}")
+                else:
+                    wanted = dice.random() < 0.9
+                    who = replace(caller(left_s=dice.choice([0.002, 0.01, 20.0])), wanted=lambda wanted=wanted: wanted)
+                    calls.infer(message(session, next(numbers)), who)
+                    answered += 1
+            except expected:
+                continue
+        return answered
+
+    with ThreadPoolExecutor(12) as pool:
+        answered = list(pool.map(storm, range(12), timeout=60))
+    assert sum(answered) > 10
+    assert all(session.slot._pending is None for session in calls.table.all())
+    assert calls.table.all()[0].placement.served.waiting == 0
+    assert held(calls) == len(calls.table)
+    session = opened(calls, robot_id="after")
     calls.infer(message(session, 1), caller())
