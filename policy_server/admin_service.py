@@ -55,7 +55,7 @@ class PolicyAdminService(policy_pb2_grpc.PolicyAdminServicer):
         with answering(context):
             if not request.HasField("traffic"):
                 raise InvalidTraffic("traffic is missing; list it, change it and send it back")
-            request.traffic.reason = request.traffic.reason[:200] or f"set by {_who(context)}"
+            request.traffic.reason = request.traffic.reason or f"set by {_who(context)}"
             guardrails = guardrails_from_proto(request.guardrails) if request.HasField("guardrails") else None
             return traffic_to_proto(self._operations.set_traffic(traffic_from_proto(request.traffic), guardrails))
 

@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do it and print what became of it. PolicyApiError, ValueError and OSError say why that was not possible."""
     credentials = TlsFiles.of(arguments.tls) if arguments.tls is not None else None
-    console = Console()
+    console = Console(markup=False)
     with open_channel(arguments.address, credentials) as channel:
         operator = _Operator(policy_pb2_grpc.PolicyAdminStub(channel), console)
         try:

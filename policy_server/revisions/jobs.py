@@ -101,7 +101,7 @@ class LoadJobs:
         try:
             self._loader.load(job.checkpoint, job.revision, job.report)
         except PolicyApiError as error:
-            log.warning("loading %r ended: %s", job.checkpoint, error)
+            log.warning("loading %r ended: %s", job.checkpoint[:200], error)
             job.end(_bare(error))
         else:
             job.end(None)

@@ -113,7 +113,7 @@ class Loader:
         except PolicyApiError:
             raise
         except Exception as error:  # what builds a network may raise anything, MemoryError too
-            log.exception("loading %r failed while %s", checkpoint, phase.value)
+            log.exception("loading %r failed while %s", checkpoint[:200], phase.value)
             raise ServerFault(
                 f"the checkpoint could not be loaded: {type(error).__name__} while {phase.value}; "
                 "the server's log holds the cause, and what serves goes on"

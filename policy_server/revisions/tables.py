@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from policy_api import policy_pb2 as pb
 from rich.table import Table
+from rich.text import Text
 
 _SHORT = 12
 _COLUMNS = ("revision", "slot", "sessions", "MB", "answers", "late", "bad", "clipped", "success", "distance", "p95 ms")
@@ -11,7 +12,7 @@ _COLUMNS = ("revision", "slot", "sessions", "MB", "answers", "late", "bad", "cli
 
 def revision_table(model: str, revisions: Sequence[pb.RevisionStatus]) -> Table:
     """One row a revision of a model; "distance" is a shadow's from what was answered."""
-    table = Table(title=f"Model {model}", title_justify="left")
+    table = Table(title=Text(f"Model {model}"), title_justify="left")
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name in ("revision", "slot") else "right")
     for status in revisions:

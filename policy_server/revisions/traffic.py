@@ -17,6 +17,8 @@ from policy_server.revisions.errors import InvalidTraffic, TrafficChanged, Unkno
 STABLE, CANARY, SHADOW, PREVIOUS, IDLE = "stable", "canary", "shadow", "previous", "idle"
 SHORT = 12
 """Digits of a revision in texts for people."""
+MAX_REASON = 200
+"""Characters of a reason."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def changed(present: Traffic, wanted: Traffic, resident: Collection[str]) -> Tra
             raise unknown_revision(name, resident, present.model)
     _check_share("canary", wanted.canary, wanted.canary_fraction, wanted.stable)
     _check_share("shadow", wanted.shadow, wanted.shadow_fraction, wanted.stable)
+    if len(wanted.reason) > MAX_REASON or not wanted.reason.isprintable():
+        raise InvalidTraffic(f"reason is not one printable line of at most {MAX_REASON} characters; shorten it")
     if wanted.shadow and wanted.shadow == wanted.canary:
         raise InvalidTraffic(f"revision {wanted.shadow[:SHORT]} cannot be canary and shadow at once; choose one")
     return replace(
@@ -92,7 +96,6 @@ def changed(present: Traffic, wanted: Traffic, resident: Collection[str]) -> Tra
         model=present.model,
         previous=present.previous if wanted.stable == present.stable else present.stable,
         etag=present.etag + 1,
-        reason=wanted.reason or "set by an operator",
     )
 
 

@@ -187,8 +187,8 @@ def test_an_operator_changes_revisions_from_a_shell(shell):
     assert "a canary ends at: deadline misses 0.1, bad answers 1, success drop 0.1 (rates from 50 requests" in text
     assert f"stable {two[:12]}, previous {one[:12]}" in shell("traffic", "--stable", "canary")[1]
     assert f"stable {one[:12]}" in shell("rollback")[1]
-    text = shell("traffic", "--shadow", two, "--shadow-fraction", "0.5", "--reason", "curious")[1]
-    assert "50% of the observations" in text and "since: curious" in text
+    text = shell("traffic", "--shadow", two, "--shadow-fraction", "0.5", "--reason", "[/] curious")[1]
+    assert "50% of the observations" in text and "since: [/] curious" in text
     assert "shadow" not in shell("traffic", "--shadow", "none")[1]
     assert "is not in memory any more" in shell("unload", two[:8])[1]
 

@@ -98,6 +98,8 @@ def test_a_change_based_on_an_old_state_is_refused():
         (Traffic("", A, canary=B, canary_fraction=float("nan")), InvalidTraffic, "canary_fraction is nan"),
         (Traffic("", A, shadow=B, shadow_fraction=float("inf")), InvalidTraffic, "shadow_fraction is inf"),
         (Traffic("", A, canary_fraction=0.5), InvalidTraffic, "no canary is named"),
+        (Traffic("", A, reason="a\nb"), InvalidTraffic, "reason is not one printable line of at most 200"),
+        (Traffic("", A, reason="x" * 201), InvalidTraffic, "reason is not one printable line of at most 200"),
         (Traffic("", A, shadow_fraction=0.5), InvalidTraffic, "no shadow is named"),
     ],
 )
