@@ -53,11 +53,11 @@ def changeable(backends: Sequence[str], folder: Path, max_bytes: int) -> Engine:
     return Engine(RevisionHub(catalog), admin, catalog.close)
 
 
-def on_ray(backends: Sequence[str], replicas: int, address: str) -> Engine:
+def on_ray(backends: Sequence[str], replicas: int, gpus: float, address: str) -> Engine:
     """Replicas of the policies that `backends` name, on Ray Serve. See `RayEngine`."""
     from policy_server.ray_serve.engine import RayConfig, RayEngine  # Ray is large, and may not be installed
 
-    engine = RayEngine(backends, RayConfig(replicas, address))
+    engine = RayEngine(backends, RayConfig(replicas, address, gpus=gpus))
     return Engine(engine.calls, None, engine.close)
 
 

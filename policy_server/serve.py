@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--engine", choices=("plain", "ray"), default="plain", help="where they run (default: plain)")
     what.add_argument("--replicas", type=int, default=2, metavar="N", help="of each policy on Ray (default: 2)")
+    what.add_argument(
+        "--replica-gpus", type=float, default=0.0, metavar="X", help="GPUs of each replica, as 0.5 (default: none)"
+    )
     what.add_argument("--ray-address", default="", metavar="ADDR", help="of a Ray cluster (default: one of its own)")
     where = parser.add_argument_group("where to listen")
     where.add_argument("--address", default=DEFAULT_ADDRESS, help="host:port or unix:PATH (default: %(default)s)")
@@ -116,7 +119,7 @@ def _check(arguments: argparse.Namespace, tls: TlsFiles | None) -> grpc.ServerCr
 def _engine(arguments: argparse.Namespace) -> engines.Engine:
     backends = [f"checkpoint:{path}" for path in arguments.checkpoint] + arguments.backend
     if arguments.engine == "ray":
-        return engines.on_ray(backends, arguments.replicas, arguments.ray_address)
+        return engines.on_ray(backends, arguments.replicas, arguments.replica_gpus, arguments.ray_address)
     if arguments.checkpoints is None:
         return engines.fixed(backends)
     return engines.changeable(backends, arguments.checkpoints, round(arguments.max_weights_gb * _GIGABYTE))

@@ -7,7 +7,6 @@ from policy_server.backends.errors import BackendError
 from policy_server.backends.replay import load_replay
 from policy_server.backends.scripted import load_scripted
 from policy_server.policy import Policy
-from sim_train.checkpoint import load_policy
 
 FORMS: Final = (
     "checkpoint:DIR (a trained policy), replay:DIR (a recorded episode), replay:DIR#N (episode N, from 0, of a set of "
@@ -26,6 +25,8 @@ def load_backend(text: str) -> Policy:
     if not colon or not name or kind not in ("checkpoint", "replay", "scripted"):
         raise BackendError(f"backend {text!r} is unknown; expected one of {FORMS}")
     if kind == "checkpoint":
+        from sim_train.checkpoint import load_policy  # torch takes seconds, and only checkpoints need it
+
         return load_policy(Path(name))
     path, separator, part = name.rpartition("#")
     if kind == "replay":

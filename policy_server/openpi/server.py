@@ -102,6 +102,7 @@ class OpenPiServer:
             origins=[None],  # a browser names its origin; robots do not
             compression=None,
             max_size=MAX_MESSAGE_BYTES,
+            max_queue=1,  # a robot waits for its answer; whoever does not fills no memory
             reuse_port=False,
         )
 

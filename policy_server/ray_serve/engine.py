@@ -35,12 +35,11 @@ class RayConfig:
 
     address: of a Ray cluster that is there already, as `ray.init` takes it; empty: one on this machine, for as long
     as the server runs.
-    cpus, gpus: that each replica takes; a policy finds a GPU only if it is given some of one.
+    gpus: of each replica, which finds none unless it is given some of one.
     """
 
     replicas: int = 2
     address: str = ""
-    cpus: float = 1.0
     gpus: float = 0.0
 
 
@@ -84,7 +83,7 @@ class RayEngine:
             name=name,
             num_replicas=config.replicas,
             max_ongoing_requests=MAX_CALLS,
-            ray_actor_options={"num_cpus": config.cpus, "num_gpus": config.gpus},
+            ray_actor_options={"num_cpus": 1, "num_gpus": config.gpus},
             request_router_config={"request_router_class": _ROUTER},
             graceful_shutdown_timeout_s=1.0,
             logging_config={"log_level": "WARNING", "enable_access_log": False},
@@ -104,7 +103,7 @@ def _connect(config: RayConfig, models: int) -> None:
         if config.address:
             ray.init(address=config.address, logging_level=logging.WARNING)
         else:
-            cpus = max(os.cpu_count() or 1, round(models * config.replicas * config.cpus + 0.5))
+            cpus = max(os.cpu_count() or 1, models * config.replicas)
             ray.init(
                 num_cpus=cpus, include_dashboard=False, _node_ip_address="127.0.0.1", logging_level=logging.WARNING
             )
