@@ -253,7 +253,7 @@ def test_dates_are_checked(lab, caplog):
     [
         "armature://robot/",
         "armature://robot/a/b",
-        "armature://root/a",
+        "armature://boss/a",
         "armature://ROBOT/a",
         "x://robot/a",
         "robot/a",
