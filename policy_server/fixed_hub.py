@@ -22,7 +22,7 @@ class FixedHub:
                     raise ValueError(f"two policies are called {policy.spec.model!r}; give each model its own name")
                 self._served[policy.spec.model] = ServedRevision(policy)
                 self._served[policy.spec.model].warm_up()
-        except BaseException:
+        except BaseException:  # memory is given back whatever happened, Ctrl-C too
             self.close()
             raise
 

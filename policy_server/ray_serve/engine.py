@@ -65,7 +65,7 @@ class RayEngine:
             if twice := [name for i, name in enumerate(names) if name in names[:i]]:
                 raise ValueError(f"two policies are called {twice[0]!r}; give each model its own name")
             self.calls = RayCalls(models)
-        except BaseException:
+        except BaseException:  # memory is given back whatever happened, Ctrl-C too
             self.close()
             raise
 

@@ -82,7 +82,7 @@ class Catalog:
         try:
             served = ServedRevision(policy)
             served.warm_up()
-        except BaseException:
+        except BaseException:  # memory is given back whatever happened, Ctrl-C too
             self.give_back(policy.revision)
             if served is not None:
                 served.close()
