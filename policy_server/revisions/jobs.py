@@ -10,11 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from policy_api.errors import PolicyApiError
 
 from policy_server.revisions.errors import LoadInProgress
-from policy_server.revisions.loading import Loader, Progress
+from policy_server.revisions.progress import Progress
+
+if TYPE_CHECKING:
+    from policy_server.revisions.loading import Loader
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent import futures
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from policy_server.revisions.catalog import Catalog
 from policy_server.revisions.distances import distances
 from policy_server.revisions.errors import CheckpointRefused
 from policy_server.revisions.folder import CheckpointFolder, fingerprint
+from policy_server.revisions.progress import Phase, Progress, Report
 from policy_server.revisions.traffic import SHORT
 from policy_server.seam import Answer, Priority, Request
 from policy_server.served import ServedRevision
@@ -43,36 +42,6 @@ log = logging.getLogger(__name__)
 
 _GOLDEN_NS = 60_000_000_000
 """Time for the golden observations; much longer than any robot waits."""
-
-
-class Phase(Enum):
-    """Where a load is."""
-
-    VERIFYING = "verifying"
-    LOADING = "loading"
-    WARMING_UP = "warming up"
-    GOLDEN = "golden"
-    ADMITTED = "admitted"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a load is. `spec` and `revision` are known once the manifest was read, the last two when it is admitted.
-
-    `prefix_steps`: committed steps that the revision can be conditioned on.
-    `golden_error`: largest difference from the recorded answers, as a share of the action's range.
-    """
-
-    phase: Phase
-    fraction: float
-    """Of the phase, 0..1."""
-    spec: PolicySpec | None = None
-    revision: str = ""
-    prefix_steps: int = 0
-    golden_error: float = 0.0
-
-
-Report = Callable[[Progress], None]
 
 
 class Loader:

@@ -4,8 +4,8 @@ from policy_api import policy_pb2 as pb
 from policy_api import serde
 
 from policy_server.revisions.guardrails import Guardrails
-from policy_server.revisions.loading import Phase, Progress
 from policy_server.revisions.operations import RevisionView
+from policy_server.revisions.progress import Phase, Progress
 from policy_server.revisions.traffic import Traffic
 
 _PHASES = {

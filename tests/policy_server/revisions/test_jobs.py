@@ -7,7 +7,7 @@ from revision_policies import until
 
 from policy_server.revisions.errors import CheckpointRefused, LoadInProgress
 from policy_server.revisions.jobs import LoadJobs
-from policy_server.revisions.loading import Phase, Progress
+from policy_server.revisions.progress import Phase, Progress
 
 
 class SlowLoader:

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from policy_server.revisions import loading
 from policy_server.revisions.errors import CheckpointRefused, MemoryFull, UnknownCheckpoint
 from policy_server.revisions.folder import CheckpointFolder
-from policy_server.revisions.loading import Loader, Phase
+from policy_server.revisions.loading import Loader
+from policy_server.revisions.progress import Phase
 from sim_train.checkpoint import load_policy, read_manifest
 from sim_train.checkpoint.files import sha256_of
 from sim_train.checkpoint.manifest import manifest_hash
