@@ -1,6 +1,7 @@
 """What can stand behind the server: policies for good, policies that operators change, or policies on Ray Serve.
 
-What needs torch or Ray is imported where it is needed: without them a scripted motion is served a second after the start.
+What needs torch or Ray is imported where it is needed: without them a scripted motion is served a second after the
+start.
 """
 
 from __future__ import annotations
