@@ -1,11 +1,14 @@
 """The policy runner's process between a real policy server and a driver and camera played by the test."""
 
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import wire_server
 from bridge_specs import make_spec
 from node_runtime.payloads import RunnerStatus, from_json
 from node_runtime.qos import LATCHED, RELIABLE
@@ -203,26 +206,42 @@ def test_restarted_server_gets_a_new_session(ros, policy, server):
         second.stop()
 
 
-def test_a_run_goes_on_when_its_server_is_back(ros, policy, server):
+def test_a_run_outlives_a_server_that_is_killed(ros, tmp_path):
+    spec_file = tmp_path / "spec.json"
+    spec_file.write_text(make_spec().to_json())
+
+    def launch(address):
+        command = [sys.executable, wire_server.__file__, address, spec_file]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return process, process.stdout.readline().strip()
+
+    def kill(process):
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+    process, address = launch("127.0.0.1:0")
     arm = FakeArm(ros)
-    ros.start(ENTRY, server_address=server.address)
+    ros.start(ENTRY, server_address=address)
     arm.ready()
     assert arm.call_run().success
     ros.wait(lambda: arm.chunks, what="a chunk")
-    server.stop()
+    kill(process)
     status = arm.wait_for("waiting")
-    ros.wait(lambda: arm.holds == 1, 1.0, what="hold")
-    assert "Unavailable" in status.reason or "UnknownSession" in status.reason
-    assert not arm.call_run().success  # the run is still in progress
+    ros.wait(lambda: arm.holds == 1, 2.0, what="hold")
+    assert "Unavailable" in status.reason
+    assert "run 1 is in progress" in arm.call_run().message
+    ros.spin_for(1.0)
     count = len(arm.chunks)
-    second = PolicyServer(FixedHub([policy]), ServerConfig(server.address))
+    assert arm.said[-1].state == "waiting"
+    process, _ = launch(address)
     try:
         ros.wait(lambda: len(arm.chunks) > count, what="a chunk from the second server")
         ros.wait(lambda: arm.said[-1].chunks > count, what="the runner's word")
         assert (arm.said[-1].state, arm.said[-1].run, arm.said[-1].reason) == ("running", 1, "")
         assert arm.holds == 1
     finally:
-        second.stop()
+        kill(process)
 
 
 def test_hanging_server_is_noticed_by_the_deadline(ros, policy, server):

@@ -43,7 +43,7 @@ class PolicyRunnerNode(ManagedNode):
         robot_id = str(self.declare_parameter("robot_id", "piper").value)
         self._infer_timeout_s = float(self.declare_parameter("infer_timeout_s", 0.7).value)
         max_chunks = int(self.declare_parameter("max_chunks", 40).value)
-        server_wait_s = float(self.declare_parameter("server_wait_s", 60.0).value)
+        server_wait_s = float(self.declare_parameter("server_wait_s", 120.0).value)
         if self._infer_timeout_s <= 0 or max_chunks <= 0 or server_wait_s < 0:
             raise SetupError(
                 f"infer_timeout_s is {self._infer_timeout_s}, max_chunks {max_chunks} and server_wait_s "
