@@ -211,3 +211,25 @@ def test_what_an_operator_mistypes_is_named(shell, add):
         code, text = shell(*words)
         assert code == 1
         assert says in text.replace("\n", " "), text
+
+
+def test_what_robots_say_of_their_episodes_ends_a_canary(admin, running, add, observe):
+    add("a")
+    add("b")
+    with PolicyClient(running.address, "judged") as client:
+        client.open_session(episode_id="0", timeout_s=30)
+        for i in range(8):
+            client.reset_session(f"stable {i}", timeout_s=30, outcome="success")
+        canary = pb.Traffic(stable=A, canary=B, canary_fraction=1.0)
+        limits = pb.Guardrails(min_episodes=5, max_success_drop=0.1)
+        admin.SetTraffic(pb.SetTrafficRequest(traffic=canary, guardrails=limits), timeout=20)
+        client.reset_session("canary 0", timeout_s=30, outcome="discarded")
+        for i in range(1, 5):
+            client.reset_session(f"canary {i}", timeout_s=30, outcome="failure")
+            assert client.infer(observe(), 30).revision == B
+        client.reset_session("canary 5", timeout_s=30, outcome="failure")  # placed before its verdict is known
+        client.reset_session("after", timeout_s=30)
+        assert client.infer(observe(), 30).revision == A
+    traffic = admin.ListRevisions(pb.ListRevisionsRequest(), timeout=20).traffic[0]
+    assert traffic.canary == ""
+    assert "0 of 5 episodes succeeded, against 8 of 8 of the stable revision" in traffic.reason
