@@ -25,7 +25,7 @@ from policy_api.refusals import ERROR_KIND
 
 log = logging.getLogger(__name__)
 
-_MAX_DETAILS = 1000  # gRPC carries the text in a header of at most 8 kB, and it may quote the peer
+_MAX_DETAILS_BYTES = 1000  # the text may quote the peer, and gRPC carries it, three times as long, in a header of 8 kB
 
 STATUS: dict[type[PolicyApiError], grpc.StatusCode] = {
     ContractMismatch: grpc.StatusCode.FAILED_PRECONDITION,
@@ -57,7 +57,7 @@ def answering(context: grpc.ServicerContext) -> Iterator[None]:
         yield
     except PolicyApiError as error:
         status = status_of(error)
-        text = str(error)[:_MAX_DETAILS]
+        text = str(error).encode()[:_MAX_DETAILS_BYTES].decode(errors="ignore")
         log.info("%s: %s", status.name, text)
         context.set_trailing_metadata(((ERROR_KIND, type(error).__name__),))
         context.abort(status, text)
