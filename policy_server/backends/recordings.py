@@ -1,7 +1,8 @@
 """One episode as the recorder writes it: `episode.json` and an MCAP file of ROS 2 messages -> actions by step.
 
-What was sent to the arm are joint waypoints; the actions are the displacements of the tool centre point between them,
-the first of a chunk from the commanded position at the time of its observation. Messages are decoded with the type
+What was sent to the arm are joint waypoints. Under `joint_position` they are the actions; under `ee_delta_position` the
+actions are the displacements of the tool centre point between them, the first of a chunk from the commanded position at
+the time of its observation. Messages are decoded with the type
 definitions that come with the reader, never with those in the file.
 """
 
@@ -22,7 +23,7 @@ from rosbags.typesys import Stores, get_typestore
 from policy_server.backends.errors import BackendError
 
 FACTS: Final = "episode.json"
-ACTION_SPACE: Final = "ee_delta_position"
+_DELTAS, _JOINTS = "ee_delta_position", "joint_position"
 _SETPOINTS = "/piper_driver/setpoint"
 _CHUNKS = "/piper_driver/chunk"
 _MODES = "/piper_driver/mode"
@@ -42,11 +43,11 @@ def read_episode(folder: Path) -> tuple[PolicySpec, NDArray[np.float32]]:
     """Contract, and the actions (N, A) of the steps that the arm was told to make while the policy had authority.
 
     Raises:
-        BackendError: the recording is not whole or damaged, or not of one arm under `ee_delta_position`.
+        BackendError: the recording is not whole or damaged, or not of one arm.
     """
     spec, counts = _facts(folder)
-    if spec.action_space != ACTION_SPACE or [f.name for f in spec.action] != ["dx", "dy", "dz", "gripper"]:
-        raise BackendError(f"{folder} is not of one arm under {ACTION_SPACE!r}, which is all that can be replayed")
+    if spec.action_space not in (_DELTAS, _JOINTS) or spec.action[-1].name != "gripper":
+        raise BackendError(f"{folder} is not of one arm under {_DELTAS!r} or {_JOINTS!r}, which can be replayed")
     file = folder / f"{folder.name}.mcap"
     try:
         messages = _messages(file)
@@ -67,7 +68,9 @@ def read_episode(folder: Path) -> tuple[PolicySpec, NDArray[np.float32]]:
         until += [int(later[1][0]) - spec.dt_ns for later in chunks[i + 1 : i + 2]]
         steps = int((due_ns <= min(until, default=int(due_ns[-1])) + _JITTER_NS).sum())
         if steps:
-            parts.append(_displacements(_at(observed_ns, stamps, setpoints), waypoints[:steps]))
+            start = _at(observed_ns, stamps, setpoints)
+            followed = waypoints[:steps]
+            parts.append(followed if spec.action_space == _JOINTS else _displacements(start, followed))
     if not parts:
         raise BackendError(f"{folder}: no chunk was played while the policy had authority (mode POLICY)")
     return spec, np.concatenate(parts).astype(np.float32)

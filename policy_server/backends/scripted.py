@@ -32,6 +32,7 @@ BUILT_IN: Final[dict[str, dict[str, Any]]] = {
 }
 CONTRACT: Final = Path(__file__).parent / "contract.json"
 """One arm, one camera, chunks of four steps: what the tasks of the simulator have by default."""
+_ACTION_SPACE = "ee_delta_position"
 _MAX_YAML_BYTES = 64 * 1024
 
 
@@ -78,6 +79,11 @@ def load_scripted(name: str, file: Path | None = None) -> SteppedPolicy:
     if name not in known:
         raise BackendError(f"{where}: there is no motion {name!r}; known are {', '.join(known) or 'none'}")
     spec = _contract(contract)
+    if spec.action_space != _ACTION_SPACE:
+        raise BackendError(
+            f"{contract}: the action space is {spec.action_space!r}; motions are scripted as displacements of the "
+            f"tool, so take a contract with {_ACTION_SPACE!r}"
+        )
     motion = _motion(f"{where}: motions.{name}", known[name], spec)
     return SteppedPolicy(spec, motion, json.dumps(asdict(motion), sort_keys=True).encode())
 

@@ -22,7 +22,7 @@ from policy_server.ray_serve.calls import Deployed, RayCalls
 from policy_server.ray_serve.replica import MAX_CALLS, PolicyReplica
 from policy_server.ray_serve.wire import Reply
 
-log = logging.getLogger(__name__)
+logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it tells of every replica, also in this process
 
 _NAME = "armature-policy-{}"
 _STARTUP_S = 300.0

@@ -100,6 +100,17 @@ def test_recorded_actions_come_back_by_step_and_the_end_holds(episode, spec, act
     assert not answer(policy, 10_000)[:, :3].any()
 
 
+def test_joints_that_were_commanded_come_back(tmp_path, spec, actions):
+    joints = replace(spec, action_space="joint_position", action=spec.state)
+    messages = performed(spec, actions)
+    waypoints = np.concatenate(
+        [[point.positions for point in message.points] for topic, _, message in messages if topic == CHUNKS]
+    )
+    policy = load_replay(record(tmp_path, joints, messages))
+    np.testing.assert_allclose(answer(policy, 5), waypoints[5:13], atol=1e-6)
+    np.testing.assert_allclose(answer(policy, 500), np.tile(waypoints[-1], (8, 1)), atol=1e-6)
+
+
 def test_only_what_was_played_under_the_policys_authority_counts(tmp_path, spec, actions):
     messages = performed(spec, actions)
     second = [i for i, (topic, *_) in enumerate(messages) if topic == CHUNKS][1]
@@ -126,6 +137,10 @@ def test_recordings_that_cannot_be_replayed(tmp_path, spec, actions, episode):
     narrow = replace(spec, action=(replace(spec.action[0], lower=-1e-4, upper=1e-4), *spec.action[1:]))
     with pytest.raises(BackendError, match=r"dx of step \d+ is .* its contract allows -0.0001..0.0001 m"):
         load_replay(record(tmp_path / "c", narrow, messages))
+    both = [replace(field, name=arm + field.name) for arm in ("left_", "right_") for field in spec.state]
+    moved = [replace(field, name=arm + field.name) for arm in ("left_", "right_") for field in spec.action]
+    with pytest.raises(BackendError, match="is not of one arm"):
+        load_replay(record(tmp_path / "d", replace(spec, state=tuple(both), action=tuple(moved)), messages))
     with pytest.raises(BackendError, match="there is no episode 3"):
         load_replay(episode, 3)
     facts = json.loads((episode / "episode.json").read_text())

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,14 @@ def test_a_motion_of_ones_own(written, tmp_path, spec):
 def test_bad_motion_is_refused_by_key(written, motion, text):
     with pytest.raises(BackendError, match=text):
         load_scripted("mine", written({"mine": motion}))
+
+
+def test_joints_are_not_scripted(tmp_path, written, spec):
+    (tmp_path / "joints.json").write_text(replace(spec, action_space="joint_position", action=spec.state).to_json())
+    with pytest.raises(
+        BackendError, match="the action space is 'joint_position'; motions are scripted as displacements"
+    ):
+        load_scripted("a", written({"a": {"kind": "hold"}}, contract="joints.json"))
 
 
 def test_bad_file_is_refused(tmp_path, written):
