@@ -10,7 +10,7 @@ from policy_server.revisions.errors import CheckpointRefused, UnknownCheckpoint
 from policy_server.revisions.store import megabytes
 from sim_train.checkpoint import MANIFEST
 
-MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 """It is read as a whole before its own hash can be checked."""
 
 Fingerprint = tuple[tuple[str, int, int, int, int], ...]

@@ -17,6 +17,7 @@ import numpy as np
 from policy_api.errors import PolicyApiError, ServerFault
 from policy_api.schema import PolicySpec
 
+from policy_server.revisions.budget import parameter_budget
 from policy_server.revisions.catalog import Catalog
 from policy_server.revisions.distances import distances
 from policy_server.revisions.errors import CheckpointRefused
@@ -40,6 +41,8 @@ from sim_train.checkpoint import (
 
 log = logging.getLogger(__name__)
 
+_MAX_GOLDEN = 64
+"""Golden observations; all of them are asked at once."""
 _GOLDEN_NS = 60_000_000_000
 """Time for the golden observations; much longer than any robot waits."""
 
@@ -94,12 +97,15 @@ class Loader:
         if (present := self._catalog.loaded(revision, spec.model)) is not None:
             report(Progress(Phase.ADMITTED, 1.0, spec, revision, present.prefix_steps))
             return
-        self._catalog.reserve(spec, revision, (path / WEIGHTS).stat().st_size)
+        weights_bytes = (path / WEIGHTS).stat().st_size
+        self._catalog.reserve(spec, revision, weights_bytes)
         served: ServedRevision | None = None
         admitted = False
         try:
             report(Progress(Phase.LOADING, 0.0, spec, revision))
-            policy = build_policy(path, manifest)
+            with parameter_budget(weights_bytes):
+                policy = build_policy(path, manifest)
+            _check_count(path)
             report(Progress(Phase.LOADING, 0.5, spec, revision))
             check_golden(path / GOLDEN, policy)  # likelihoods, too, which are not served
             report(Progress(Phase.LOADING, 1.0, spec, revision))
@@ -138,6 +144,12 @@ def _verified(path: Path, wanted: str, report: Report) -> tuple[dict[str, Any], 
 
     check_hashes(path, manifest, read)
     return manifest, spec, revision
+
+
+def _check_count(path: Path) -> None:
+    rows = len(read_golden(path / GOLDEN)[0].instructions)
+    if rows > _MAX_GOLDEN:
+        raise CheckpointError(f"{path / GOLDEN} asks {rows} times, at most {_MAX_GOLDEN} are asked: save it again")
 
 
 def _replayed(path: Path, served: ServedRevision, report: Callable[[float], None]) -> float:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from policy_api.errors import ServerFault
 from revision_policies import ask
+from safetensors import safe_open
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from policy_server.revisions import loading
@@ -98,6 +100,20 @@ def other_contract(path):
     rehash(path, policy=policy)
 
 
+def huge_network(path):
+    policy = json.loads((path / "manifest.json").read_text())["policy"]
+    policy["model"]["d_model"] = 40_000
+    rehash(path, policy=policy)
+
+
+def many_questions(path):
+    with safe_open(path / "golden.safetensors", framework="np") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    metadata = {"instructions": json.dumps(["push the red cube"] * 65)}
+    save_arrays(tensors, path / "golden.safetensors", metadata=metadata)
+    rehash(path)
+
+
 def deep_json(path):
     (path / "manifest.json").write_text("[" * 200_000)
 
@@ -120,6 +136,8 @@ REFUSALS = [
     (lambda path: (path / "golden.safetensors").unlink(), CheckpointRefused, r"has no golden.safetensors"),
     (shutil.rmtree, UnknownCheckpoint, r"'two' is not in the server's folder"),
     (deep_json, ServerFault, r"RecursionError while verifying; the server's log holds the cause"),
+    (huge_network, CheckpointRefused, r"the network that its manifest describes takes more than 6\d.\d MB"),
+    (many_questions, CheckpointRefused, r"two/golden.safetensors asks 65 times, at most 64"),
     (no_contract, CheckpointRefused, r"holds no contract \('spec'\)"),
     (other_contract, CheckpointRefused, r"differs from .* model 'echo' at cameras\[0\].jpeg_quality: 90 against 70"),
     (
