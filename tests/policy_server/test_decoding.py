@@ -45,9 +45,9 @@ def test_every_camera_gets_its_own_pixels_as_in_training(decoder):
 def test_frames_are_decoded_at_the_same_time(decoder, monkeypatch):
     together = threading.Barrier(CAMERAS, timeout=20)
 
-    def decode(image):
+    def decode(*arguments):
         together.wait()  # passes only if all frames are being decoded
-        return decode_image(image)
+        return decode_image(*arguments)
 
     monkeypatch.setattr(decoding, "decode_image", decode)
     spec = make_contract(cameras=CAMERAS)

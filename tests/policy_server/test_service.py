@@ -92,25 +92,6 @@ def test_session_resets_and_closes(client, observe):
         client.infer(observe(), 5)
 
 
-def test_eight_robots_get_their_own_answers(server, policy, observe):
-    policy.delay_s = 0.002
-
-    def robot(number):
-        wrong = 0
-        with PolicyClient(server.address, f"robot-{number}") as client:
-            client.open_session()
-            for turn in range(10):
-                joint1, red = 0.25 * number, 25 * number
-                instruction = "x" * (10 + number)
-                chunk = client.infer(observe(joint1, (red, 0, 0), instruction, step=turn), 20)
-                expected = [0.01 * joint1, red / 255 * 0.05, 0.0, 0.001 * (10 + number)]
-                wrong += not np.allclose(chunk.actions, expected, atol=6e-4) or chunk.first_step != turn
-        return wrong
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(robot, range(8))) == [0] * 8
-
-
 def test_wrong_contract_is_refused_by_field(client, stub, spec):
     other = replace(spec, cameras=(spec.cameras[0], replace(spec.cameras[1], jpeg_quality=70)))
     with pytest.raises(ContractMismatch, match=r"cameras\[1\].jpeg_quality: 70 against 90"):

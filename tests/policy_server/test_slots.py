@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from policy_api.errors import ServerFault, StaleRequest, Superseded, UnknownSession
@@ -236,3 +237,4 @@ class LossyLink(RuleBasedStateMachine):
 
 
 TestLossyLink = LossyLink.TestCase
+TestLossyLink.settings = settings(max_examples=60)
