@@ -29,6 +29,7 @@ from policy_server.served import ServedRevision
 from sim_train.checkpoint import (
     ACTION_LIMIT,
     GOLDEN,
+    MANIFEST,
     WEIGHTS,
     CheckpointError,
     build_policy,
@@ -132,6 +133,10 @@ def _verified(path: Path, wanted: str, report: Report) -> tuple[dict[str, Any], 
         raise CheckpointError(
             f"{path} holds revision {revision}, not {wanted[:64]!r}: ask for that one, or copy the right checkpoint"
         )
+    if (place := _place_named_in(manifest["policy"])) is not None:
+        raise CheckpointError(
+            f"{path / MANIFEST} names weights outside of the checkpoint, {place[:200]!r}: save it again"
+        )
     total, done, told = manifest["weights_bytes"] + manifest["golden_bytes"], 0, 0.0
 
     def read(count: int) -> None:
@@ -144,6 +149,17 @@ def _verified(path: Path, wanted: str, report: Report) -> tuple[dict[str, Any], 
 
     check_hashes(path, manifest, read)
     return manifest, spec, revision
+
+
+def _place_named_in(description: object) -> str | None:
+    """A directory that the description of a network takes weights from; a checkpoint that we saved names none."""
+    if isinstance(description, dict):
+        if isinstance(place := description.get("weights"), str) and place:
+            return place
+        description = list(description.values())
+    if isinstance(description, list):
+        return next((found for part in description if (found := _place_named_in(part)) is not None), None)
+    return None
 
 
 def _check_count(path: Path) -> None:

@@ -106,6 +106,12 @@ def huge_network(path):
     rehash(path, policy=policy)
 
 
+def weights_elsewhere(path):
+    policy = json.loads((path / "manifest.json").read_text())["policy"]
+    policy["model"]["vision"] = [{"model_type": "dinov2", "weights": "/data/models/dino"}]
+    rehash(path, policy=policy)
+
+
 def many_questions(path):
     with safe_open(path / "golden.safetensors", framework="np") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -137,6 +143,7 @@ REFUSALS = [
     (shutil.rmtree, UnknownCheckpoint, r"'two' is not in the server's folder"),
     (deep_json, ServerFault, r"RecursionError while verifying; the server's log holds the cause"),
     (huge_network, CheckpointRefused, r"the network that its manifest describes takes more than 6\d.\d MB"),
+    (weights_elsewhere, CheckpointRefused, r"names weights outside of the checkpoint, '/data/models/dino'"),
     (many_questions, CheckpointRefused, r"two/golden.safetensors asks 65 times, at most 64"),
     (no_contract, CheckpointRefused, r"holds no contract \('spec'\)"),
     (other_contract, CheckpointRefused, r"differs from .* model 'echo' at cameras\[0\].jpeg_quality: 90 against 70"),
