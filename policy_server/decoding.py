@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from policy_api.errors import InvalidImage, InvalidObservation
 from policy_api.images import decode_image, to_network_input
-from policy_api.schema import CameraSpec, EncodedImage, Observation, PolicySpec
+from policy_api.schema import CameraSpec, Observation, PolicySpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,9 +19,9 @@ class Decoded:
     images: dict[str, NDArray[np.uint8]]
     """(S, S, 3) network input by camera."""
     decode_ns: int
-    """The longest decoding of a frame; frames are decoded in parallel."""
+    """Decoding in the thread that took longest."""
     preprocess_ns: int
-    """The longest resizing."""
+    """Resizing in the thread that took longest."""
 
 
 class Decoder:
@@ -35,14 +35,21 @@ class Decoder:
         """Decode and resize the frames of a validated observation. InvalidObservation if one is damaged."""
         if not spec.cameras:
             return Decoded({}, 0, 0)
-        *others, last = spec.cameras
-        ahead = [self._pool.submit(_network_input, observation.images[camera.name], camera) for camera in others]
-        here = _network_input(observation.images[last.name], last)  # this thread would only wait
-        frames = [*(future.result() for future in ahead), here]
+        first, *others = spec.cameras
+        handed_out = {camera: self._pool.submit(_network_input, observation, camera) for camera in others}
+        try:
+            mine = [_network_input(observation, first)]
+            # What no thread has begun yet is done here: nobody waits for a pool that is busy with other robots.
+            mine += [_network_input(observation, c) for c in reversed(others) if handed_out[c].cancel()]
+            theirs = [frame.result() for frame in handed_out.values() if not frame.cancelled()]
+        finally:
+            for frame in handed_out.values():
+                frame.cancel()
+        images = {frame.camera: frame.pixels for frame in mine + theirs}
         return Decoded(
-            images={camera.name: frame for camera, (frame, _, _) in zip(spec.cameras, frames, strict=True)},
-            decode_ns=max(decode_ns for _, decode_ns, _ in frames),
-            preprocess_ns=max(resize_ns for _, _, resize_ns in frames),
+            images={camera.name: images[camera.name] for camera in spec.cameras},
+            decode_ns=max(sum(f.decode_ns for f in mine), *(f.decode_ns for f in theirs), 0),
+            preprocess_ns=max(sum(f.resize_ns for f in mine), *(f.resize_ns for f in theirs), 0),
         )
 
     def close(self) -> None:
@@ -50,12 +57,20 @@ class Decoder:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _network_input(image: EncodedImage, camera: CameraSpec) -> tuple[NDArray[np.uint8], int, int]:
-    """(Network input, ns of decoding, ns of resizing)."""
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    camera: str
+    pixels: NDArray[np.uint8]
+    decode_ns: int
+    resize_ns: int
+
+
+def _network_input(observation: Observation, camera: CameraSpec) -> _Frame:
     started_ns = time.monotonic_ns()
     try:
-        rgb = decode_image(image, camera.depth)
+        rgb = decode_image(observation.images[camera.name], camera.depth)
         decoded_ns = time.monotonic_ns()
-        return to_network_input(rgb, camera), decoded_ns - started_ns, time.monotonic_ns() - decoded_ns
+        pixels = to_network_input(rgb, camera)
     except InvalidImage as error:
         raise InvalidObservation(f"camera {camera.name!r}: {error}") from error
+    return _Frame(camera.name, pixels, decoded_ns - started_ns, time.monotonic_ns() - decoded_ns)

@@ -54,6 +54,17 @@ def test_frames_are_decoded_at_the_same_time(decoder, monkeypatch):
     decoder.decode(observation(spec), spec)
 
 
+def test_nobody_waits_for_a_pool_that_is_busy(decoder):
+    release = threading.Event()
+    for _ in range(2):
+        decoder._pool.submit(release.wait, 20)
+    spec = make_contract(cameras=CAMERAS)
+    decoded = decoder.decode(observation(spec), spec)
+    assert list(decoded.images) == [camera.name for camera in spec.cameras]
+    assert not release.is_set()
+    release.set()
+
+
 @pytest.mark.parametrize("broken", range(CAMERAS))
 def test_damaged_frame_is_named(decoder, broken):
     spec = make_contract(cameras=CAMERAS)
