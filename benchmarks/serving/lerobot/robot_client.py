@@ -6,6 +6,7 @@ Run by LeRobot's environment: `robot_client.py ADDRESS`. Numbers in, lines of JS
 import json
 import sys
 import time
+from typing import Any
 
 import grpc
 import numpy as np
@@ -38,7 +39,7 @@ class Robot:
     def ask(self) -> None:
         """One observation there, one chunk back."""
         self._step += 1
-        observation = {f"joint{i}.pos": 0.1 * i for i in range(JOINTS)}
+        observation: dict[str, Any] = {f"joint{i}.pos": 0.1 * i for i in range(JOINTS)}
         observation |= dict.fromkeys(("front", "wrist"), self._pictures[self._step % 4])
         observation["task"] = "bench"
         timed = TimedObservation(timestamp=time.time(), timestep=self._step, observation=observation, must_go=True)

@@ -7,6 +7,7 @@ and the chunk is made as LeRobot makes it. The pause that it makes by default be
 import logging
 import sys
 from concurrent import futures
+from typing import Any
 
 import grpc
 import torch
@@ -23,7 +24,7 @@ HORIZON, JOINTS = 50, 7
 class TrivialServer(PolicyServer):
     """Answers with the observed state, fifty times."""
 
-    def _predict_action_chunk(self, observation):  # noqa: ANN001, ANN202 - LeRobot's method
+    def _predict_action_chunk(self, observation: Any) -> Any:  # noqa: ANN401 - LeRobot's method and types
         state = torch.tensor([observation.get_observation()[f"joint{i}.pos"] for i in range(JOINTS)])
         actions = state.repeat(HORIZON, 1)
         return self._time_action_chunk(observation.get_timestamp(), list(actions), observation.get_timestep())
