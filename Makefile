@@ -12,7 +12,7 @@ export AMENT_PREFIX_PATH ?= $(CURDIR)/.venv
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow bench-worlds bench-rl bench-rl-gpu lint format lock clean
+.PHONY: help setup demo test test-slow bench-worlds bench-rl bench-rl-gpu bench-serving lint format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ bench-rl: setup ## measure what reinforcement learning reaches (CELLS=pattern BU
 
 bench-rl-gpu: setup ## measure the small policy on a GPU: seconds by phase, MFU, memory; writes benchmarks/results
 	@$(PYTHON_BIN) -m benchmarks.rl_gpu
+
+bench-serving: setup ## compare the policy server with a bare call, LeRobot and one by one; fuzz it; writes benchmarks/results
+	@$(PYTHON_BIN) -m benchmarks.serving $(ARGS)
 
 lint: setup ## check style, types and who may import whom
 	@.venv/bin/ruff check .
