@@ -153,6 +153,7 @@ class PolicyCalls(Front):
         session = self._sessions.get(request.session_id, caller.identity, caller.arrived_ns)
         served = session.placement.served
         revision = served.revision if request.keep_revision else session.revision
+        self._hub.judged(session.placement, outcome)  # may end a canary, which then does not get the next episode
         placement = self._hub.place(
             session.robot_id, request.episode_id, served.spec.model, revision, session.stable_only
         )

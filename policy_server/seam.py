@@ -97,8 +97,12 @@ class Hub(Protocol):
         """
         ...
 
+    def judged(self, placement: Placement, outcome: str) -> None:
+        """How an episode went: "success", "failure", "discarded", or "" if nobody judged it. Counts once."""
+        ...
+
     def release(self, placement: Placement, outcome: str) -> None:
-        """An episode has ended: "success", "failure", "discarded", or "" if nobody judged it."""
+        """An episode has ended; as `judged`, and the session is no longer counted."""
         ...
 
     def answered(self, placement: Placement, request: Request, result: Answer | PolicyApiError) -> None:

@@ -24,6 +24,7 @@ class _Session:
     model: str
     entry: Resident
     shadow: ShadowEpisode
+    is_judged: bool = False
 
 
 class RevisionHub:
@@ -61,13 +62,19 @@ class RevisionHub:
 
     def release(self, placement: Placement, outcome: str) -> None:
         """An episode has ended: "success", "failure", "discarded" or "". A second time does nothing."""
+        self.judged(placement, outcome)
         with self._catalog.lock:
             session = self._sessions.pop(id(placement), None)
-            if session is None:
+            if session is not None:
+                session.entry.sessions -= 1
+
+    def judged(self, placement: Placement, outcome: str) -> None:
+        """How an episode went, before the next one is placed: its verdict may end the canary. Counts once."""
+        with self._catalog.lock:
+            session = self._sessions.get(id(placement))
+            if session is None or session.is_judged or outcome not in ("success", "failure"):
                 return
-            session.entry.sessions -= 1
-            if outcome not in ("success", "failure"):
-                return
+            session.is_judged = True
             success = outcome == "success"
             state = self._catalog.models[session.model]
             trial = state.trial if state.trial is not None and state.trial.canary is session.entry else None

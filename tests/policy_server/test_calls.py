@@ -53,6 +53,10 @@ class LedgerHub(FixedHub):
         self.kept = [*getattr(self, "kept", []), placement]  # ids are of things that live
         return placement
 
+    def judged(self, placement, outcome):
+        assert self.held[id(placement)] == 1, "judged after it was released"
+        self.asked.append(("judged", outcome))
+
     def release(self, placement, outcome):
         assert self.held[id(placement)] == 1, "released twice, or never placed"
         self.held[id(placement)] -= 1
@@ -142,6 +146,7 @@ def test_places_are_given_back_with_the_outcome(build):
     ended = pb.ResetSessionRequest(session_id=session.session_id, episode_id="try", outcome=pb.SUCCESS)
     session = calls.reset_session(ended, caller())
     assert (session.epoch, session.slot) == (2, "canary")
+    assert [each[0] for each in calls.hub.asked[-2:]] == ["judged", "robot-1"]  # the verdict is known to who places
     assert calls.hub.asked[-1] == ("robot-1", "try", "fake", "", True)
     calls.reset_session(pb.ResetSessionRequest(session_id=session.session_id, keep_revision=True), caller())
     assert calls.hub.asked[-1] == ("robot-1", "", "fake", "a" * 64, True)

@@ -188,6 +188,22 @@ def test_success_ends_a_canary(hub, operations, add):
     assert [(v.successes, v.failures) for v in operations.revisions("")] == [(9, 1), (0, 5)]
 
 
+def test_the_verdict_that_ends_a_canary_counts_for_the_next_episode_already(hub, operations, add):
+    add("a")
+    add("b")
+    for i in range(10):
+        hub.release(hub.place("robot", f"stable {i}", "", "", False), "success")
+    tried(operations)
+    for i in range(4):
+        hub.release(hub.place("robot", f"canary {i}", "", "", False), "failure")
+    last = hub.place("robot", "canary 4", "", "", False)
+    assert last.slot == "canary"
+    hub.judged(last, "failure")
+    assert hub.place("robot", "canary 5", "", "", False).slot == "stable"
+    hub.release(last, "failure")
+    assert [(v.successes, v.failures) for v in operations.revisions("")] == [(10, 0), (0, 5)]
+
+
 def test_a_trial_goes_on_when_its_share_changes_and_begins_again_with_another_canary(hub, operations, add):
     add("a")
     canary = add("b")
