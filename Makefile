@@ -24,7 +24,7 @@ demo: setup ## train, serve, run the virtual robot, write outputs/demo/report.ht
 	@$(PYTHON_BIN) -m demo
 
 test: setup ## run the tests that take seconds
-	@$(PYTHON_BIN) -m pytest -m "not slow" $(ARGS)
+	@$(PYTHON_BIN) scripts/run_tests.py -m "not slow" $(ARGS)
 
 test-slow: setup ## run the tests that take minutes
 	@$(PYTHON_BIN) -m pytest -m slow $(ARGS)
