@@ -1,5 +1,7 @@
 """Traffic, guardrails and progress as protobuf messages."""
 
+from dataclasses import asdict, fields
+
 from policy_api import policy_pb2 as pb
 from policy_api import serde
 
@@ -19,56 +21,22 @@ _PHASES = {
 
 def traffic_to_proto(traffic: Traffic) -> pb.Traffic:
     """Traffic -> message."""
-    return pb.Traffic(
-        model=traffic.model,
-        stable=traffic.stable,
-        canary=traffic.canary,
-        canary_fraction=traffic.canary_fraction,
-        shadow=traffic.shadow,
-        shadow_fraction=traffic.shadow_fraction,
-        previous=traffic.previous,
-        etag=traffic.etag,
-        reason=traffic.reason,
-    )
+    return pb.Traffic(**asdict(traffic))
 
 
 def traffic_from_proto(message: pb.Traffic) -> Traffic:
     """Message -> traffic, not yet checked."""
-    return Traffic(
-        model=message.model,
-        stable=message.stable,
-        canary=message.canary,
-        canary_fraction=message.canary_fraction,
-        shadow=message.shadow,
-        shadow_fraction=message.shadow_fraction,
-        previous=message.previous,
-        etag=message.etag,
-        reason=message.reason,
-    )
+    return Traffic(**{field.name: getattr(message, field.name) for field in fields(Traffic)})
 
 
 def guardrails_from_proto(message: pb.Guardrails) -> Guardrails:
     """Message -> guardrails; InvalidTraffic for a share outside 0..1."""
-    return Guardrails(
-        min_answers=message.min_answers,
-        max_deadline_misses=message.max_deadline_misses,
-        max_bad_answers=message.max_bad_answers,
-        max_clipped=message.max_clipped,
-        min_episodes=message.min_episodes,
-        max_success_drop=message.max_success_drop,
-    )
+    return Guardrails(**{field.name: getattr(message, field.name) for field in fields(Guardrails)})
 
 
 def guardrails_to_proto(guardrails: Guardrails) -> pb.Guardrails:
     """Guardrails -> message."""
-    return pb.Guardrails(
-        min_answers=guardrails.min_answers,
-        max_deadline_misses=guardrails.max_deadline_misses,
-        max_bad_answers=guardrails.max_bad_answers,
-        max_clipped=guardrails.max_clipped,
-        min_episodes=guardrails.min_episodes,
-        max_success_drop=guardrails.max_success_drop,
-    )
+    return pb.Guardrails(**asdict(guardrails))
 
 
 def status_to_proto(view: RevisionView) -> pb.RevisionStatus:
