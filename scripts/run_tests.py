@@ -3,11 +3,16 @@
     python scripts/run_tests.py -m "not slow" [ANYTHING THAT PYTEST TAKES]
 
 Robot nodes and buses of the tests find each other on the loopback, so they all stay in one process after the other;
-training needs neither. With paths among the arguments it is a plain pytest.
+training needs neither, and steps back for them. Tests that fail beside the others get one more run with the machine to
+themselves, because some of them hold real-time bounds; what failed first is said either way. With paths among the
+arguments it is a plain pytest.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 TRAINING = ("tests/sim_train", "tests/benchmarks")
 NO_TESTS = 5
 """Exit code of pytest that has found nothing to run."""
+FAILED = 1
+"""Exit code of pytest when tests failed, and nothing worse."""
+MOST_AGAIN = 10
+"""Failed tests that are worth a second run; more of them are no matter of a busy machine."""
+NICENESS = {"training": 5, "robot": 0}
+SUMMARY = re.compile(r"(FAILED|ERROR) \S")
+"""A line of pytest's short summary; records of a log have more spaces."""
+PRINTING = threading.Lock()
 
 
 def groups(arguments: Sequence[str]) -> dict[str, list[str]]:
@@ -38,42 +51,72 @@ def status(codes: Sequence[int]) -> int:
     return max((abs(code) for code in told), default=NO_TESTS)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run them, print their lines as they come, and return the exit status."""
-    pytest = [sys.executable, "-m", "pytest"]
-    if names_paths(arguments):
-        return subprocess.run([*pytest, *arguments], cwd=ROOT, check=False).returncode
-    width = max(map(len, groups(arguments)))
-    printing = threading.Lock()
+class Group:
+    """One pytest, its lines printed as they come, and the names of its failed tests kept."""
 
-    def show(name: str, lines: IO[str]) -> None:
-        for line in lines:
-            with printing:
-                print(f"{name:{width}} | {line}", end="", flush=True)
+    def __init__(self, name: str, arguments: Sequence[str], cache: Path) -> None:
+        self.name = name
+        self.failed: list[str] = []
+        shutil.rmtree(cache, ignore_errors=True)
+        self._command = [sys.executable, "-m", "pytest", *arguments, "-o", f"cache_dir={cache}"]
+        self._reading: threading.Thread | None = None
+        self._process: subprocess.Popen[str] | None = None
 
-    processes = {
-        name: subprocess.Popen(
-            [*pytest, *given, "-p", "no:cacheprovider"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+    def start(self, *more: str, niceness: int = 0) -> None:
+        """Start pytest, with more arguments than those of the group."""
+        self.failed = []
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        command = ["nice", "-n", str(niceness), *self._command, *more]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        for name, given in groups(arguments).items()
-    }
-    threads = []
-    for name, process in processes.items():
-        assert process.stdout is not None
-        threads.append(threading.Thread(target=show, args=(name, process.stdout)))
-        threads[-1].start()
+        assert self._process.stdout is not None
+        self._reading = threading.Thread(target=self._read, args=(self._process.stdout,))
+        self._reading.start()
+
+    def wait(self) -> int:
+        """Exit code of pytest, after its last line."""
+        assert self._process is not None and self._reading is not None
+        code = self._process.wait()
+        self._reading.join()
+        return code
+
+    def _read(self, lines: IO[str]) -> None:
+        for line in lines:
+            if SUMMARY.match(line):
+                self.failed.append(line.strip())
+            with PRINTING:
+                print(f"{self.name:8} | {line}", end="", flush=True)
+
+
+def again(group: Group) -> tuple[int, list[str]]:
+    """Run the failed tests of a group once more, if there are few: the exit code, and what to say of them."""
+    notes = [f"failed: {line}" for line in group.failed]
+    if not 0 < len(group.failed) <= MOST_AGAIN:
+        return FAILED, notes
+    group.start("--last-failed", "--last-failed-no-failures", "none")
+    code = group.wait()
+    return code, [*notes, *(f"failed alone, too: {line}" for line in group.failed)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run them, and return the exit status."""
+    if names_paths(arguments):
+        return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
+    running = [Group(name, given, ROOT / ".pytest_cache" / name) for name, given in groups(arguments).items()]
+    for group in running:
+        group.start(niceness=NICENESS[group.name])
     try:
-        codes = [process.wait() for process in processes.values()]
+        codes = [group.wait() for group in running]
     except KeyboardInterrupt:  # pytest has it, too, and says where it was
-        codes = [process.wait() for process in processes.values()]
-    for thread in threads:
-        thread.join()
-    for name, code in zip(processes, codes, strict=True):
-        print(f"{name:{width}} | exit status {code}")
+        return status([group.wait() for group in running])
+    notes = []
+    for place, group in enumerate(running):
+        if codes[place] == FAILED:
+            codes[place], said = again(group)
+            notes += [f"{group.name:8} | {line}" for line in said]
+        notes.append(f"{group.name:8} | exit status {codes[place]}")
+    print(*notes, sep="\n")
     return status(codes)
 
 
