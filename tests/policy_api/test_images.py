@@ -14,6 +14,7 @@ from policy_api.images import (
     encode_jpeg,
     encode_z16,
     network_input,
+    shrink,
     to_network_input,
 )
 from policy_api.schema import CameraSpec, DepthRange, EncodedImage
@@ -111,6 +112,27 @@ def test_network_input_of_an_upright_camera_crops_top_and_bottom():
     camera = CameraSpec("front", 64, 128, 64, 90)
     rgb = gradient(128, 64)
     assert np.array_equal(to_network_input(rgb, camera), rgb[32:96])
+
+
+@pytest.mark.parametrize(("side", "size", "most"), [(480, 224, 8), (640, 224, 8), (320, 224, 12), (481, 240, 10)])
+def test_shrinking_is_near_the_exact_mean(side, size, most):
+    rng = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(rng.integers(0, 256, (side, side, 3), dtype=np.uint8), (0, 0), 3)
+    exact = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    small = shrink(picture, size)
+    assert small.shape == (size, size, 3)
+    assert small.flags.c_contiguous
+    difference = np.abs(small.astype(int) - exact)
+    assert difference.max() <= most, difference.max()
+    assert difference.mean() < 2
+
+
+@pytest.mark.parametrize(("side", "factor"), [(128, 2), (192, 3), (64, 1)])
+def test_shrinking_by_a_whole_number_is_the_exact_mean(side, factor):
+    picture = np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    size = side // factor
+    blocks = picture.reshape(size, factor, size, factor, 3).mean(axis=(1, 3))
+    assert np.abs(shrink(picture, size) - blocks).max() <= 0.5
 
 
 def test_network_input_refuses_another_stream_size():

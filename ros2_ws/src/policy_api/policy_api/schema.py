@@ -48,8 +48,9 @@ class DepthRange:
 class CameraSpec:
     """One camera. `width` x `height` pixels is the stream at the camera, encoded as JPEG of `jpeg_quality`.
 
-    The network sees the centre square, resized by area to `input_size` x `input_size`. A camera with a `depth` range
-    is a depth camera: its frames are z16, its picture is grey, black at the near end and white at the far end.
+    The network sees the centre square, resized to `input_size` x `input_size` by `images.shrink`. A camera with a
+    `depth` range is a depth camera: its frames are z16, its picture is grey, black at the near end and white at the
+    far end.
     """
 
     name: str
