@@ -251,9 +251,36 @@ def test_hanging_server_is_noticed_by_the_deadline(ros, policy, server):
     assert arm.call_run().success
     ros.wait(lambda: arm.chunks, what="a chunk")
     policy.delay_s = 2.0
-    status = arm.wait_for("failed")
+    status = arm.wait_for("waiting")
     assert "DeadlineExceeded" in status.reason
     ros.wait(lambda: arm.holds == 1, 1.0, what="hold")
+    policy.delay_s = 0.01
+    count = len(arm.chunks)
+    ros.wait(lambda: len(arm.chunks) > count, what="a chunk from the server that hung")
+    assert arm.said[-1].run == 1
+
+
+def test_a_policy_without_settling_time_is_asked_while_its_chunk_is_played(ros):
+    flowing = Downward(make_spec(settle_s=0.0, dt_s=0.1))
+    server = PolicyServer(FixedHub([flowing]), ServerConfig("127.0.0.1:0"))
+    try:
+        arm = FakeArm(ros)
+        ros.start(ENTRY, server_address=server.address, max_chunks=4, merge="replace")
+        arm.ready()
+        assert arm.call_run().success
+        status = arm.wait_for("finished", 20.0)
+    finally:
+        server.stop()
+    assert (status.chunks, status.late) == (4, 0)
+    ends = [due_ns(message)[-1] for _, message in arm.chunks]
+    came = [at for at, _ in arm.chunks]
+    assert all(at < end for at, end in zip(came[1:], ends[:-1], strict=True)), "it waited for the end of a chunk"
+
+
+def due_ns(message):
+    """Monotonic times of a chunk's points."""
+    begin_ns = to_monotonic_ns(message.header.stamp)
+    return [begin_ns + p.time_from_start.sec * 10**9 + p.time_from_start.nanosec for p in message.points]
 
 
 def test_actions_outside_the_contract_are_not_played(ros, policy, server):

@@ -8,7 +8,9 @@ from piper_description import HOME_POSITION, JOINT_NAMES, R_BASE_TOOL_HOME
 from policy_api.schema import ActionChunk, EncodedImage, FieldSpec
 from policy_bridge.contract_check import contract_problem
 from policy_bridge.observation_sync import JointSample
-from policy_bridge.runner import FIRST_LOOK_NS, LEAD_NS, LOOK_NS, PolicyRunner
+from policy_bridge.pace import LEAD_NS
+from policy_bridge.pacing import Pacing
+from policy_bridge.runner import FIRST_LOOK_NS, LOOK_NS, PolicyRunner
 
 MS = 1_000_000
 SPEC = make_spec()
@@ -68,7 +70,7 @@ def test_chunk_is_played_then_settles_then_the_policy_looks_again():
 def test_status_has_the_figures():
     runner = started()
     for infer_ms in (10, 30):
-        now = runner._not_before_ns + 10 * MS
+        now = runner._pace.not_before_ns + 10 * MS
         feed(runner, now)
         assert runner.look(now, setpoint(now)) is not None
         runner.on_actions(chunk(), infer_ms * MS, now + infer_ms * MS)
@@ -104,7 +106,7 @@ def test_camera_that_dies_in_mid_run_ends_it():
     feed(runner, 1010 * MS)
     runner.look(1010 * MS, setpoint(1010 * MS))
     runner.on_actions(chunk(), 30 * MS, 1040 * MS)
-    late = runner._not_before_ns + LOOK_NS + 1
+    late = runner._pace.not_before_ns + LOOK_NS + 1
     runner.look(late, setpoint(late))
     assert runner.state == "failed"
     assert "camera front: the newest sample is" in runner.reason
@@ -164,7 +166,7 @@ def waiting():
     feed(runner, 1010 * MS)
     runner.look(1010 * MS, setpoint(1010 * MS))
     runner.on_actions(chunk(), 30 * MS, 1040 * MS)
-    now = runner._not_before_ns + 10 * MS
+    now = runner._pace.not_before_ns + 10 * MS
     feed(runner, now)
     assert runner.look(now, setpoint(now)) is not None
     runner.on_server_lost("ServerUnavailable: gone", now)
@@ -254,7 +256,8 @@ def test_next_run_starts_clean():
             dataclasses.replace(SPEC, state=SPEC.state[::-1]),
             f"this robot gives {', '.join(JOINT_NAMES)} in that order",
         ),
-        (dataclasses.replace(SPEC, action_space="joint_position"), "action space is 'joint_position'"),
+        (dataclasses.replace(SPEC, action_space="wheels"), "action space is 'wheels'; this robot plays ee_delta"),
+        (dataclasses.replace(SPEC, action_space="joint_position"), "joint_position has joint1, joint2"),
         (dataclasses.replace(SPEC, action=(*SPEC.action, FieldSpec("x", "m", 0, 1))), "dx, dy, dz, gripper, x"),
         (dataclasses.replace(SPEC, cameras=()), "no camera"),
     ],
@@ -267,3 +270,36 @@ def test_contract_the_robot_cannot_keep(spec, text):
     assert runner.state == "failed"
     assert runner.reason.startswith("contract refused: ")
     assert contract_problem(SPEC) is None
+
+
+def test_a_streaming_run_asks_while_it_plays_and_ends_with_its_last_chunk():
+    spec = dataclasses.replace(SPEC, settle_s=0.0)
+    runner = PolicyRunner(2, pacing=Pacing(every_steps=2))
+    runner.instruction = "push the red cube"
+    runner.start()
+    runner.on_session(spec, 0, prefix_steps=0)
+    feed(runner, 10 * MS)
+    assert runner.look(10 * MS, setpoint(10 * MS)).step == 0
+    play = runner.on_actions(chunk(), 30 * MS, 40 * MS)
+    begin = 40 * MS + LEAD_NS
+    feed(runner, begin)
+    assert runner.look(begin, setpoint(begin)) is None  # one step of two
+    feed(runner, begin + STEP_NS)
+    assert runner.look(begin + STEP_NS, setpoint(begin + STEP_NS)).step == 2
+    more = runner.on_actions(chunk(), 30 * MS, begin + STEP_NS + 30 * MS)
+    assert more.time_ns[-1] == play.time_ns[-1] + 2 * STEP_NS
+    end = int(more.time_ns[-1])
+    assert runner.look(end - 1, setpoint(end)) is None
+    assert runner.running
+    runner.look(end, setpoint(end))
+    assert (runner.state, runner.status().chunks, runner.status().late) == ("finished", 2, 0)
+
+
+def test_settings_that_do_not_fit_the_contract_end_the_run():
+    runner = PolicyRunner(2, pacing=Pacing("streaming", every_steps=9))
+    runner.start()
+    runner.on_session(SPEC, 0)
+    assert (runner.state, runner.reason) == (
+        "failed",
+        "the runner's settings do not fit the contract: every_steps is 9; chunks have 4 steps, give 1..4",
+    )

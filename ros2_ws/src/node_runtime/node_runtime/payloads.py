@@ -49,7 +49,8 @@ class RunnerStatus:
     A run that is `waiting` has lost its server: the arm holds, and the run goes on when the server is back.
     `run` counts runs of this process, `instruction` is what the policy is told from now on. `infer_ms` is the round
     trip to the server, `image_age_ms` the age of the oldest image when its observation left for the server; one entry
-    a chunk. `contract` is the policy's spec (JSON form) once a session is open, `revision` the hash of its weights.
+    a chunk. `contract` is the policy's spec (JSON form) once a session is open, `revision` the hash of its weights,
+    `late` counts answers that came too late to be played.
     """
 
     state: RunnerState
@@ -62,6 +63,7 @@ class RunnerStatus:
     image_age_ms: list[float] = field(default_factory=list)
     contract: dict[str, Any] | None = None
     revision: str = ""
+    late: int = 0
 
 
 Payload = TypeVar("Payload", EpisodeState, RecorderStatus, RunnerStatus)

@@ -4,7 +4,8 @@ from motion_control.action_space import ACTION_NAMES
 from piper_description import JOINT_NAMES
 from policy_api.schema import PolicySpec
 
-ACTION_SPACE = "ee_delta_position"
+ACTION_SPACES = {"ee_delta_position": ACTION_NAMES, "joint_position": tuple(JOINT_NAMES)}
+"""What this robot plays, and the names of the numbers."""
 
 
 def contract_problem(spec: PolicySpec) -> str | None:
@@ -15,11 +16,12 @@ def contract_problem(spec: PolicySpec) -> str | None:
     state = tuple(field.name for field in spec.state)
     if state != tuple(JOINT_NAMES):
         return f"the policy's state is {', '.join(state)}; this robot gives {', '.join(JOINT_NAMES)} in that order"
-    if spec.action_space != ACTION_SPACE:
-        return f"the policy's action space is {spec.action_space!r}; this robot plays {ACTION_SPACE!r}"
+    if spec.action_space not in ACTION_SPACES:
+        return f"the policy's action space is {spec.action_space!r}; this robot plays {' and '.join(ACTION_SPACES)}"
+    names = ACTION_SPACES[spec.action_space]
     action = tuple(field.name for field in spec.action)
-    if action != ACTION_NAMES:
-        return f"the policy's actions are {', '.join(action)}; {ACTION_SPACE} has {', '.join(ACTION_NAMES)}"
+    if action != names:
+        return f"the policy's actions are {', '.join(action)}; {spec.action_space} has {', '.join(names)}"
     if not spec.cameras:
         return "the policy has no camera; this runner takes its observations at camera frames"
     return None

@@ -10,7 +10,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from policy_bridge.observation_sync import JointSample
-from policy_bridge.runner import Play
+from policy_bridge.pace import Play
 
 
 def to_encoded_image(message: CompressedImage) -> EncodedImage:

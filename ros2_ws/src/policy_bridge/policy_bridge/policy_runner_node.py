@@ -5,6 +5,8 @@ Parameters: `server_address` (host:port, or unix:/path), `robot_id`, `infer_time
 and goes on. Stop the run to keep the arm where it is. 0: the run fails at once.
 `certificates`: folder with ca.pem, cert.pem and key.pem for a server with mutual TLS; `shared_memory`: hand frames to a
 server on this host without copying them through the connection.
+`execution` (auto, synchronous, streaming), `merge` (replace, crossfade, temporal_ensemble, rtc_prefix; where the server
+does not say) and `every_steps` (control steps from one question to the next, 0: half a chunk): see `pacing.Pacing`.
 """
 
 import time
@@ -26,6 +28,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from policy_bridge.conversions import parse_mode, to_encoded_image, to_joint_sample, to_joint_trajectory
 from policy_bridge.observation_sync import JointSample
+from policy_bridge.pacing import Pacing
 from policy_bridge.runner import PolicyRunner
 from policy_bridge.worker import Answer, Worker
 
@@ -49,7 +52,7 @@ class PolicyRunnerNode(ManagedNode):
                 f"infer_timeout_s is {self._infer_timeout_s}, max_chunks {max_chunks} and server_wait_s "
                 f"{server_wait_s}; the first two must be positive, the last one not negative"
             )
-        self._runner = PolicyRunner(max_chunks, round(server_wait_s * 1e9))
+        self._runner = PolicyRunner(max_chunks, round(server_wait_s * 1e9), self._pacing())
         self._client = self._connection(address, robot_id)
         self._mode = ("", "")
         self._setpoint: JointSample | None = None
@@ -68,6 +71,16 @@ class PolicyRunnerNode(ManagedNode):
         self.create_service(SetBool, "/policy_runner/run", self._on_run)
         self.create_timer(LOOK_PERIOD_S, self._look)
         self.create_timer(STATUS_PERIOD_S, self._publish_status)
+
+    def _pacing(self) -> Pacing:
+        try:
+            return Pacing(
+                execution=str(self.declare_parameter("execution", "auto").value),
+                merge=str(self.declare_parameter("merge", "crossfade").value),
+                every_steps=int(self.declare_parameter("every_steps", 0).value),
+            )
+        except ValueError as error:
+            raise SetupError(str(error)) from error
 
     def _connection(self, address: str, robot_id: str) -> PolicyClient:
         certificates = str(self.declare_parameter("certificates", "").value)
@@ -158,7 +171,8 @@ class PolicyRunnerNode(ManagedNode):
     def _on_answer(self, answer: Answer[PolicySpec | ActionChunk]) -> None:
         now_ns = time.monotonic_ns()
         if isinstance(answer.value, PolicySpec):
-            self._runner.on_session(answer.value, now_ns)
+            session = self._client.session
+            self._runner.on_session(answer.value, now_ns, session.prefix_steps if session is not None else 0)
             self._subscribe_cameras(answer.value)
         elif isinstance(answer.value, ActionChunk):
             play = self._runner.on_actions(answer.value, answer.took_ns, now_ns)

@@ -1,29 +1,24 @@
-"""One run of a policy, synchronously: look, ask, play the chunk, settle, look again.
+"""One run of a policy: look, ask, play what was answered, look again, at the pace that suits the contract.
 
 A state machine without a clock and without ROS. The node tells it what happened; it says what to do.
 All times are monotonic nanoseconds.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
-import numpy as np
-from motion_control.action_space import TABLE_WORKSPACE, decode_ee_delta_position
 from motion_control.errors import ActionRefusedError
 from node_runtime.payloads import RunnerState, RunnerStatus
-from numpy.typing import NDArray
-from piper_description import R_BASE_TOOL_HOME
 from policy_api.errors import InvalidObservation
 from policy_api.schema import ActionChunk, Observation, PolicySpec
 
 from policy_bridge.contract_check import contract_problem
 from policy_bridge.observation_sync import MAX_AGE_NS, JointSample, ObservationSync
+from policy_bridge.pace import Pace, Play
+from policy_bridge.pacing import Pacing
 from policy_bridge.recovery import Recovery, Todo
-
-LEAD_NS = 20_000_000
-"""From publishing a chunk to the beginning of its first step: the way to the driver."""
 
 FIRST_LOOK_NS = 5_000_000_000
 """How long the first observation may take: cameras are discovered when the contract names them."""
@@ -32,25 +27,18 @@ LOOK_NS = 2_000_000_000
 """How long a later observation may take."""
 
 
-@dataclass(frozen=True, eq=False)
-class Play:
-    """Waypoints (H, 7), rad and m, due at `time_ns` (H,), in answer to the observation of `observation_ns`."""
-
-    observation_ns: int
-    time_ns: NDArray[np.int64]
-    position: NDArray[np.float64]
-
-
 class PolicyRunner:
     """At most one run at a time; `run` counts them. Ends in finished, stopped or failed, with a reason.
 
     `instruction` may be changed at any time; every observation carries the present one. A run that loses its server
-    waits for it for at most `server_wait_ns`, with the arm in HOLD; 0: it fails at once.
+    waits for it for at most `server_wait_ns`, with the arm in HOLD; 0: it fails at once. `pacing`: how it looks and
+    plays.
     """
 
-    def __init__(self, max_chunks: int, server_wait_ns: int = 0) -> None:
+    def __init__(self, max_chunks: int, server_wait_ns: int = 0, pacing: Pacing | None = None) -> None:
         self._max_chunks = max_chunks
         self._server_wait_ns = server_wait_ns
+        self._pacing = pacing or Pacing()
         self.run = 0
         self.state: RunnerState = "idle"
         self.reason = ""
@@ -61,10 +49,9 @@ class PolicyRunner:
 
     def _clear(self) -> None:
         self.sync: ObservationSync | None = None
-        self._asked: tuple[Observation, JointSample] | None = None
+        self._pace: Pace | None = None
+        self._asked: Observation | None = None
         self._recovery: Recovery | None = None
-        self._not_before_ns = 0
-        self._look_until_ns = 0
         self._chunks = 0
         self._infer_ms: list[float] = []
         self._image_age_ms: list[float] = []
@@ -87,8 +74,11 @@ class PolicyRunner:
         self.state, self.reason = "running", ""
         return self.run
 
-    def on_session(self, spec: PolicySpec, now_ns: int) -> None:
-        """Take note of the server's contract; a contract this robot can't keep ends the run."""
+    def on_session(self, spec: PolicySpec, now_ns: int, prefix_steps: int = 0) -> None:
+        """Take note of the server's contract; a contract this robot can't keep ends the run.
+
+        `prefix_steps`: committed steps that the weights can be conditioned on.
+        """
         if self._recovery is not None:
             self._recovery.on_session()
             return
@@ -98,55 +88,60 @@ class PolicyRunner:
         if problem:
             self.fail(f"contract refused: {problem}")
             return
+        try:
+            self._pace = self._pacing.pace(spec, prefix_steps)
+        except ValueError as error:
+            self.fail(f"the runner's settings do not fit the contract: {error}")
+            return
+        self._pace.begin(now_ns)
         self.sync = ObservationSync(camera.name for camera in spec.cameras)
-        self._not_before_ns = now_ns
-        self._look_until_ns = now_ns + FIRST_LOOK_NS
 
     def look(self, now_ns: int, setpoint: JointSample | None) -> Observation | None:
         """Return the observation to send to the server now, if it is time and everything has arrived."""
-        if self.state != "running" or self.sync is None or self.spec is None or self._asked:
-            return None
-        if now_ns < self._not_before_ns:
+        sync, spec, pace = self.sync, self.spec, self._pace
+        if self.state != "running" or sync is None or spec is None or pace is None or self._asked:
             return None
         if self._chunks == self._max_chunks:
-            self._end("finished", f"all {self._max_chunks} chunks were played")
+            if pace.over(now_ns):
+                self._end("finished", f"all {self._max_chunks} chunks were played")
             return None
-        step = self._chunks * self.spec.horizon
-        observation = self.sync.collect(now_ns, self._not_before_ns, self.instruction, step)
+        since_ns = pace.due_since(now_ns)
+        if since_ns is None:
+            return None
+        observation = sync.collect(now_ns, pace.not_before_ns, self.instruction, 0)
         if observation is None or setpoint is None or now_ns - setpoint.stamp_ns > MAX_AGE_NS:
-            if now_ns > self._look_until_ns:
-                missing = self.sync.missing(now_ns, self._not_before_ns) or "the driver's setpoint is missing or old"
+            if now_ns > since_ns + (LOOK_NS if self._chunks else FIRST_LOOK_NS):
+                missing = sync.missing(now_ns, pace.not_before_ns) or "the driver's setpoint is missing or old"
                 self.fail(f"no observation: {missing}")
             return None
+        question = pace.ask(now_ns, setpoint.position)
+        observation = replace(observation, step=question.step, committed=question.committed)
         try:
-            observation.validate(self.spec)
+            observation.validate(spec)
         except InvalidObservation as error:
             self.fail(f"observation refused: {error}")
             return None
-        self._asked = (observation, setpoint)
+        self._asked = observation
         self._image_age_ms.append((now_ns - observation.stamp_ns) / 1e6)
         return observation
 
     def on_actions(self, chunk: ActionChunk, infer_ns: int, now_ns: int) -> Play | None:
-        """Turn the server's answer into waypoints to publish now. An answer that can't be decoded ends the run."""
-        if not self.running or self._asked is None or self.spec is None:
+        """Turn the server's answer into waypoints to publish now; None if it came too late to be of use.
+
+        An answer that makes no sense ends the run.
+        """
+        if not self.running or self._asked is None or self._pace is None:
             return None
-        (observation, setpoint), self._asked = self._asked, None
+        observation, self._asked = self._asked, None
         self._infer_ms.append(infer_ns / 1e6)
         self._revision = chunk.revision
         try:
-            position = decode_ee_delta_position(
-                chunk.actions.astype(np.float64), setpoint.position, R_BASE_TOOL_HOME, TABLE_WORKSPACE
-            )
+            play = self._pace.answer(chunk, observation.stamp_ns, now_ns)
         except ActionRefusedError as error:
             self.fail(f"actions refused: {error}")
             return None
-        begin_ns = now_ns + LEAD_NS
-        time_ns = begin_ns + self.spec.dt_ns * np.arange(1, len(position) + 1, dtype=np.int64)
-        self._chunks += 1
-        self._not_before_ns = int(time_ns[-1]) + round(self.spec.settle_s * 1e9)
-        self._look_until_ns = self._not_before_ns + LOOK_NS
-        return Play(observation.stamp_ns, time_ns, position)
+        self._chunks += play is not None
+        return play
 
     def on_mode(self, mode: str, reason: str) -> None:
         """The arm's mode is `mode`; a run goes on only in POLICY, and waits only in HOLD."""
@@ -178,7 +173,8 @@ class PolicyRunner:
         elif todo == "resume":
             self._recovery = None
             self.state, self.reason = "running", ""
-            self._not_before_ns, self._look_until_ns = now_ns, now_ns + LOOK_NS
+            if self._pace is not None:
+                self._pace.begin(now_ns)
         return todo
 
     def fail(self, reason: str) -> None:
@@ -197,6 +193,7 @@ class PolicyRunner:
             reason=self.reason,
             instruction=self.instruction,
             chunks=self._chunks,
+            late=self._pace.late if self._pace is not None else 0,
             infer_ms=[round(ms, 3) for ms in self._infer_ms],
             infer_p50_ms=round(median(self._infer_ms), 3) if self._infer_ms else None,
             image_age_ms=[round(ms, 3) for ms in self._image_age_ms],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from policy_api.errors import PolicyApiError, ServerUnavailable, UnknownSession
+from policy_api.errors import DeadlineExceeded, PolicyApiError, ServerUnavailable, UnknownSession
 
 Value = TypeVar("Value")
 
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 class Answer(Generic[Value]):
     """What a call gave: a value, or the reason why there is none; and how long it took.
 
-    `server_lost`: there is none because the server is gone or has forgotten the session.
+    `server_lost`: there is none because the server is gone, hangs, or has forgotten the session.
     """
 
     run: int
@@ -54,7 +54,7 @@ class Worker(Generic[Value]):
                 value, error = call(), ""
             except PolicyApiError as failure:
                 value, error = None, f"{type(failure).__name__}: {failure}"
-                server_lost = isinstance(failure, (ServerUnavailable, UnknownSession))
+                server_lost = isinstance(failure, (DeadlineExceeded, ServerUnavailable, UnknownSession))
             except Exception as failure:  # noqa: BLE001 - whatever it is, the run must end and the arm hold
                 value, error = None, f"unexpected {type(failure).__name__}: {failure}"
             self.answers.put(Answer(run, value, error, time.monotonic_ns() - begin_ns, server_lost))
