@@ -1,77 +1,69 @@
-"""The colour stream of a RealSense camera, through librealsense's pipeline.
+"""A RealSense camera on USB, chosen by its serial number."""
 
-Written against pyrealsense2 2.5x; needs a librealsense device on USB.
-"""
-
+import threading
 import time
-from dataclasses import dataclass
+from typing import Final
 
-import numpy as np
 import pyrealsense2 as rs
-from numpy.typing import NDArray
 
+from cameras.frames import Frame
+from cameras.librealsense import Pipeline
 from cameras.source import CameraError, CameraSettings
 
-
-@dataclass(frozen=True)
-class RealSenseFrame:
-    """One colour frame; see `cameras.source.ColorFrame`."""
-
-    rgb: NDArray[np.uint8]
-    capture_ns: int
-    frame_number: int
-    intrinsics: rs.intrinsics
+_GLANCE_S: Final = 0.03  # how often a wait for a frame looks whether the device is still there
 
 
 class RealSenseCamera:
-    """One colour stream, selected by serial number. Raises CameraError if that device can't give that stream."""
+    """The streams of one device. Raises CameraError if it is not connected, or can't give these streams.
 
-    def __init__(self, settings: CameraSettings) -> None:
-        self._settings = settings
-        connected = _connected()
-        if settings.serial not in connected:  # the pipeline itself would wait 15 s for it
-            raise CameraError(
-                f"RealSense {settings.serial} is not connected; connected are: {', '.join(connected) or 'none'}"
-            )
+    `context` is librealsense's view of what is connected; tests put a recording in the place of a device.
+    """
+
+    def __init__(self, settings: CameraSettings, context: rs.context | None = None) -> None:
+        context = context or rs.context()
+        require_connected(settings.serial, context)  # the pipeline itself would wait 15 s for it
+        self._what = f"RealSense {settings.serial}"
+        self._unplugged = threading.Event()
+        self._device = _devices(context)[settings.serial]
+        self._context = context  # its callback lives as long as it does
+        context.set_devices_changed_callback(self._on_devices_changed)
         config = rs.config()
         config.enable_device(settings.serial)
-        config.enable_stream(rs.stream.color, settings.width, settings.height, rs.format.rgb8, settings.fps)
-        self._pipeline = rs.pipeline()
-        try:
-            profile = self._pipeline.start(config)
-        except RuntimeError as error:
-            raise CameraError(
-                f"RealSense {settings.serial} can't stream {settings.width}x{settings.height} at {settings.fps} Hz: "
-                f"{error}; choose a mode it has (rs-enumerate-devices lists them)"
-            ) from error
-        stream = profile.get_stream(rs.stream.color).as_video_stream_profile()
-        self._intrinsics: rs.intrinsics = stream.get_intrinsics()
+        self._pipeline = Pipeline(context, config, settings, self._what)
 
-    def read(self, timeout_s: float) -> RealSenseFrame:
-        """Wait for the next colour frame; TimeoutError if none came, CameraError if the device failed."""
-        try:
-            arrived, frames = self._pipeline.try_wait_for_frames(round(timeout_s * 1000))
-        except RuntimeError as error:
-            raise CameraError(f"RealSense {self._settings.serial}: {error}") from error
-        color = frames.get_color_frame() if arrived else None
-        if not color:
-            raise TimeoutError(f"RealSense {self._settings.serial}: no frame within {timeout_s:g} s")
-        rgb = np.asarray(color.get_data(), dtype=np.uint8).copy()  # the buffer goes back to librealsense
-        return RealSenseFrame(rgb, _capture_ns(color), color.get_frame_number(), self._intrinsics)
+    def _on_devices_changed(self, event: rs.event_information) -> None:
+        if event.was_removed(self._device):
+            self._unplugged.set()
+
+    def read(self, timeout_s: float) -> Frame:
+        """See `cameras.source.Source`; CameraError as soon as librealsense knows that the device was unplugged."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            if self._unplugged.is_set():
+                raise CameraError(f"{self._what} was unplugged")
+            left_s = deadline_s - time.monotonic()
+            try:
+                return self._pipeline.read(min(max(left_s, 0.001), _GLANCE_S))
+            except TimeoutError:
+                if left_s <= _GLANCE_S:
+                    raise TimeoutError(f"{self._what}: no frame within {timeout_s:g} s") from None
 
     def close(self) -> None:
-        """Stop the stream."""
-        self._pipeline.stop()
+        """Stop the streams."""
+        self._context.set_devices_changed_callback(_ignore)
+        self._pipeline.close()
 
 
-def _connected() -> list[str]:
-    return [device.get_info(rs.camera_info.serial_number) for device in rs.context().query_devices()]
+def require_connected(serial: str, context: rs.context | None = None) -> None:
+    """CameraError, with the serial numbers that are connected, if this one is not."""
+    connected = _devices(context or rs.context())
+    if serial not in connected:
+        raise CameraError(f"RealSense {serial} is not connected; connected are: {', '.join(connected) or 'none'}")
 
 
-def _capture_ns(frame: rs.frame) -> int:
-    """Monotonic capture time. A stamp of the device's own clock means nothing here; then it is the arrival."""
-    now_ns = time.monotonic_ns()
-    if frame.get_frame_timestamp_domain() == rs.timestamp_domain.hardware_clock:
-        return now_ns
-    wall_ns = round(frame.get_timestamp() * 1e6)
-    return min(now_ns, wall_ns - (time.time_ns() - now_ns))
+def _devices(context: rs.context) -> dict[str, rs.device]:
+    return {device.get_info(rs.camera_info.serial_number): device for device in context.query_devices()}
+
+
+def _ignore(_event: rs.event_information) -> None:
+    """Nobody listens any more."""

@@ -1,13 +1,13 @@
 """A virtual lab's camera as a RealSense software device: the frames go through librealsense like a real camera's."""
 
 import time
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyrealsense2 as rs
-from numpy.typing import NDArray
 
+from cameras.frames import Frame
+from cameras.librealsense import to_intrinsics
 from cameras.shared_frames import Intrinsics, SharedFrame, SharedFrameReader, SharedFramesError
 from cameras.source import CameraError
 
@@ -15,16 +15,6 @@ _RING_POLL_S: Final = 0.001
 _QUEUE_FRAMES: Final = 4
 _QUEUE_TIMEOUT_MS: Final = 1000
 _NOMINAL_FPS: Final = 30
-
-
-@dataclass(frozen=True)
-class SoftwareFrame:
-    """One colour frame; see `cameras.source.ColorFrame`."""
-
-    rgb: NDArray[np.uint8]
-    capture_ns: int
-    frame_number: int
-    intrinsics: rs.intrinsics
 
 
 class SoftwareColorCamera:
@@ -42,17 +32,20 @@ class SoftwareColorCamera:
         self._device = rs.software_device()
         self._sensor = self._device.add_sensor("Color")
         self._profile = self._sensor.add_video_stream(_stream(self._reader.intrinsics)).as_video_stream_profile()
-        self._intrinsics: rs.intrinsics = self._profile.get_intrinsics()
+        self._intrinsics = to_intrinsics(self._profile.get_intrinsics())
         self._queue = rs.frame_queue(_QUEUE_FRAMES)
         self._sensor.open(self._profile)
         self._sensor.start(self._queue)
         self._last_number = 0
 
-    def read(self, timeout_s: float) -> SoftwareFrame:
+    def read(self, timeout_s: float) -> Frame:
         """Wait for the next frame; TimeoutError if none came, `CameraError` if the lab is gone."""
         frame = self._inject(self._next_from_ring(timeout_s))
         rgb = np.asarray(frame.get_data(), dtype=np.uint8).copy()  # the buffer goes back to librealsense
-        return SoftwareFrame(rgb, round(frame.get_timestamp() * 1e6), frame.get_frame_number(), self._intrinsics)
+        capture_ns = round(frame.get_timestamp() * 1e6)
+        return Frame(
+            "color", rgb, capture_ns, "monotonic", time.monotonic_ns(), frame.get_frame_number(), self._intrinsics
+        )
 
     def _next_from_ring(self, timeout_s: float) -> SharedFrame:
         deadline_s = time.monotonic() + timeout_s

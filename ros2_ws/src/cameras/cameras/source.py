@@ -1,54 +1,30 @@
-"""Where colour frames come from: what every camera offers, and the choice between them."""
+"""Where frames come from: what every camera offers, and the choice between them."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from cameras.frames import Frame
 
-SOURCES = ("realsense", "software")
+SOURCES: Final = {
+    "realsense": "the RealSense serial number",
+    "v4l2": "the camera's USB serial number, or its path under /dev/v4l",
+    "playback": "the path of a librealsense recording (.db3)",
+    "software": "the lab's name",
+}
+"""Every source, and what its `serial` is."""
+
+DEPTHS: Final = {"off": (), "raw": ("realsense", "playback"), "aligned": ("realsense", "playback")}
+"""What may be asked of the depth stream, and the sources that have it; aligned means seen from the colour camera."""
 
 
 class CameraError(RuntimeError):
     """The camera can't be opened or is lost; the text says what to do."""
 
 
-class Intrinsics(Protocol):
-    """Pinhole model in pixels, with librealsense's names: principal point (ppx, ppy), five distortion coefficients."""
+class Source(Protocol):
+    """An open camera. One thread reads it."""
 
-    @property
-    def width(self) -> int: ...  # noqa: D102 - pixels
-    @property
-    def height(self) -> int: ...  # noqa: D102 - pixels
-    @property
-    def fx(self) -> float: ...  # noqa: D102 - pixels
-    @property
-    def fy(self) -> float: ...  # noqa: D102 - pixels
-    @property
-    def ppx(self) -> float: ...  # noqa: D102 - pixels
-    @property
-    def ppy(self) -> float: ...  # noqa: D102 - pixels
-    @property
-    def coeffs(self) -> list[float]: ...  # noqa: D102 - k1 k2 p1 p2 k3
-
-
-class ColorFrame(Protocol):
-    """One frame: `rgb` (H, W, 3) uint8, monotonic capture time, the device's frame counter."""
-
-    @property
-    def rgb(self) -> NDArray[np.uint8]: ...  # noqa: D102 - see above
-    @property
-    def capture_ns(self) -> int: ...  # noqa: D102 - monotonic
-    @property
-    def frame_number(self) -> int: ...  # noqa: D102 - see above
-    @property
-    def intrinsics(self) -> Intrinsics: ...  # noqa: D102 - see above
-
-
-class ColorCamera(Protocol):
-    """An open camera."""
-
-    def read(self, timeout_s: float) -> ColorFrame:
+    def read(self, timeout_s: float) -> Frame:
         """Wait for the next frame. TimeoutError if none came; CameraError or OSError if the camera is lost."""
         ...
 
@@ -59,7 +35,7 @@ class ColorCamera(Protocol):
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """Which camera and which stream: `serial` is the RealSense serial number, or the lab's name for `software`."""
+    """Which camera and which streams. `serial` is what `SOURCES` says, `depth` one of `DEPTHS`; pixels, frames/s."""
 
     name: str
     source: str
@@ -67,6 +43,7 @@ class CameraSettings:
     width: int
     height: int
     fps: int
+    depth: str = "off"
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
@@ -74,19 +51,55 @@ class CameraSettings:
         if not self.name:
             raise ValueError("parameter name is empty; give the camera's name in the contract, such as front")
         if not self.serial:
-            what = "the RealSense serial number" if self.source == "realsense" else "the lab's name"
-            raise ValueError(f"parameter serial is empty; source {self.source} needs {what}")
+            raise ValueError(f"parameter serial is empty; source {self.source} needs {SOURCES[self.source]}")
         for label in ("width", "height", "fps"):
             if getattr(self, label) <= 0:
                 raise ValueError(f"parameter {label} is {getattr(self, label)}; it must be positive")
+        if self.depth not in DEPTHS:
+            raise ValueError(f"parameter depth is {self.depth!r}; known are {', '.join(DEPTHS)}")
+        if self.depth != "off" and self.source not in DEPTHS[self.depth]:
+            able = " and ".join(DEPTHS[self.depth])
+            raise ValueError(f"parameter depth is {self.depth!r}, but source {self.source} has no depth; {able} have")
+
+    @property
+    def noisy(self) -> bool:
+        """Whether pictures come from a sensor, so that no two of them are the same."""
+        return self.source != "software"
 
 
-def open_camera(settings: CameraSettings) -> ColorCamera:
+def open_source(settings: CameraSettings) -> Source:
     """Open the camera; CameraError or OSError, saying what to do, if it is not there."""
     if settings.source == "software":
         from cameras.software_device import SoftwareColorCamera
 
         return SoftwareColorCamera(settings.serial, settings.name)
+    if settings.source == "v4l2":
+        from cameras.v4l2 import V4l2Camera
+
+        return V4l2Camera(settings)
+    if settings.source == "playback":
+        from cameras.playback import Playback
+
+        return Playback(settings)
     from cameras.realsense import RealSenseCamera
 
     return RealSenseCamera(settings)
+
+
+def require_present(settings: CameraSettings) -> None:
+    """CameraError, by name and with what is connected, if the device is not there.
+
+    A lab's cameras are not asked for: the lab may be started later.
+    """
+    if settings.source == "realsense":
+        from cameras.realsense import require_connected
+
+        require_connected(settings.serial)
+    elif settings.source == "v4l2":
+        from cameras.v4l2 import find_device
+
+        find_device(settings.serial)
+    elif settings.source == "playback":
+        from cameras.playback import require_recording
+
+        require_recording(settings.serial)

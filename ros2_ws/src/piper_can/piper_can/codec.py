@@ -1,7 +1,8 @@
 """Frames of the Piper protocol to and from SI values, through `piper.dbc` and cantools.
 
-Angles are radians here and degrees in the DBC; every other signal is SI in both. A value that does not fit its signal
-raises; nothing wraps and nothing is clamped.
+Angles are radians here; every other signal is SI in both. A value that does not fit its signal raises; nothing wraps
+and nothing is clamped. Signals whose meaning depends on the firmware (`TorqueField`, `SpeedCount`) are counts here;
+`mit` and `settings` give them their units.
 """
 
 import math
@@ -10,16 +11,32 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 import cantools
-from cantools.database.can import Database, Message
+from cantools.database.can import Database, Message, Signal
 
 from piper_can.errors import BadFrameError, UnknownFrameError, ValueOutOfRangeError
 
 STOP_COMMAND: Final = 0x150
 MODE_COMMAND: Final = 0x151
+POSE_TARGETS: Final = (0x152, 0x153, 0x154)
 JOINT_TARGETS: Final = (0x155, 0x156, 0x157)
+ARC_POINT_COMMAND: Final = 0x158
 GRIPPER_COMMAND: Final = 0x159
+MIT_TARGETS: Final = (0x15A, 0x15B, 0x15C, 0x15D, 0x15E, 0x15F)
 ROLE_COMMAND: Final = 0x470
 ENABLE_COMMAND: Final = 0x471
+LIMITS_QUERY: Final = 0x472
+LIMITS_REPLY: Final = 0x473
+LIMITS_COMMAND: Final = 0x474
+JOINT_COMMAND: Final = 0x475
+SETTING_REPLY: Final = 0x476
+SETTINGS_COMMAND: Final = 0x477
+END_LIMITS_REPLY: Final = 0x478
+END_LIMITS_COMMAND: Final = 0x479
+COLLISION_COMMAND: Final = 0x47A
+COLLISION_REPLY: Final = 0x47B
+ACCELERATION_REPLY: Final = 0x47C
+GRIPPER_SETTINGS_COMMAND: Final = 0x47D
+GRIPPER_SETTINGS_REPLY: Final = 0x47E
 FIRMWARE: Final = 0x4AF
 ARM_STATUS: Final = 0x2A1
 END_POSE: Final = (0x2A2, 0x2A3, 0x2A4)
@@ -29,7 +46,7 @@ MOTOR_FAST: Final = (0x251, 0x252, 0x253, 0x254, 0x255, 0x256)
 MOTOR_SLOW: Final = (0x261, 0x262, 0x263, 0x264, 0x265, 0x266)
 
 FIRMWARE_REQUEST: Final = bytes([1, 0, 0, 0, 0, 0, 0, 0])
-"""Data of a 0x4AF frame that asks the arm for its firmware version; any other data is a piece of the answer."""
+"""Data of a 0x4AF frame that asks the arm for its identity; any other data is a piece of the answer."""
 
 FRAME_BYTES: Final = 8
 
@@ -42,11 +59,19 @@ class Frame(NamedTuple):
 
 
 class _Signal(NamedTuple):
-    minimum: float
-    maximum: float
-    unit: str
-    digits: int
+    scale: float
+    offset: float
+    lowest: int
+    """Least count on the wire that is allowed."""
+    highest: int
+    codes: frozenset[int] | None
+    """The counts that a command may carry, where only some have a meaning."""
+    is_code: bool
+    """Whether the signal is a whole number without a unit, of which a fraction means nothing."""
     in_degrees: bool
+    expected: str
+    """The range in words, for errors."""
+    unit: str
 
 
 class _Entry(NamedTuple):
@@ -63,57 +88,80 @@ def load_database() -> Database:
     return database
 
 
+def _signal(signal: Signal, is_command: bool) -> _Signal:
+    scale, offset, unit = signal.scale, signal.offset, signal.unit or ""
+    assert signal.minimum is not None and signal.maximum is not None, f"{signal.name} has no range"
+    lowest, highest = (round((float(limit) - offset) / scale) for limit in (signal.minimum, signal.maximum))
+    codes = frozenset(signal.choices) if signal.choices and is_command else None
+    return _Signal(
+        scale=scale,
+        offset=offset,
+        lowest=lowest,
+        highest=highest,
+        codes=codes,
+        is_code=unit == "" and scale == 1,
+        in_degrees=unit == "deg",
+        expected=(
+            f"{signal.minimum:g} to {signal.maximum:g} {unit}".rstrip()
+            if codes is None
+            else f"one of {', '.join(f'{code * scale:g}' for code in sorted(codes))} {unit}".rstrip()
+        ),
+        unit=unit,
+    )
+
+
 def _entry(message: Message) -> _Entry:
-    signals = {
-        signal.name: _Signal(
-            minimum=float(signal.minimum if signal.minimum is not None else -math.inf),
-            maximum=float(signal.maximum if signal.maximum is not None else math.inf),
-            unit=signal.unit or "",
-            digits=max(0, round(-math.log10(signal.scale))),
-            in_degrees=signal.unit == "deg",
-        )
-        for signal in message.signals
-    }
+    is_command = "Host" in message.senders
+    signals = {signal.name: _signal(signal, is_command) for signal in message.signals}
     return _Entry(message, signals, tuple(name for name, signal in signals.items() if signal.in_degrees))
 
 
-_ENTRIES: Final = {message.frame_id: _entry(message) for message in load_database().messages}
+DATABASE: Final = load_database()
+_ENTRIES: Final = {message.frame_id: _entry(message) for message in DATABASE.messages}
+
+COMMANDS: Final = frozenset(
+    message.frame_id for message in DATABASE.messages if "Host" in message.senders and message.frame_id != FIRMWARE
+)
+"""Ids of the frames that tell an arm what to do, all but the request for its firmware version."""
 
 
 def encode(frame_id: int, values: Mapping[str, float]) -> Frame:
     """The frame `frame_id` with these signal values (SI, rad); a signal that is left out is 0.
 
-    Raises `UnknownFrameError` for an id or a name that the DBC lacks and `ValueOutOfRangeError` for a value that is not
-    finite or outside the signal's range.
+    Values go to the nearest count of the wire. Raises `UnknownFrameError` for an id or a name that the DBC lacks and
+    `ValueOutOfRangeError` for a value that is not finite or not in the signal's range, 0 for one left out included.
     """
     entry = _ENTRIES.get(frame_id)
     if entry is None:
         raise UnknownFrameError(f"no frame 0x{frame_id:03X} in piper.dbc; add it there to send it")
-    scaled: dict[str, float] = dict.fromkeys(entry.signals, 0)
-    for name, value in values.items():
-        signal = entry.signals.get(name)
-        if signal is None:
+    for name in values:
+        if name not in entry.signals:
             raise UnknownFrameError(
                 f"frame 0x{frame_id:03X} {entry.message.name} has no signal {name!r}; it has {', '.join(entry.signals)}"
             )
-        scaled[name] = _to_wire_units(frame_id, name, signal, value)
-    return Frame(frame_id, entry.message.encode(scaled, strict=False))
+    counts = {name: _count(frame_id, name, signal, values.get(name, 0)) for name, signal in entry.signals.items()}
+    return Frame(frame_id, entry.message.encode(counts, scaling=False, strict=False))
 
 
-def _to_wire_units(frame_id: int, name: str, signal: _Signal, value: float) -> float:
-    """The value in the DBC's unit, on the grid of the wire, after the range check."""
-    if isinstance(value, int) and not signal.in_degrees:
-        wire: float = value  # exact for 64-bit payloads
-    elif math.isfinite(value):
-        wire = round(math.degrees(value) if signal.in_degrees else float(value), signal.digits)
+def _count(frame_id: int, name: str, signal: _Signal, value: float) -> int:
+    """The value as the number that goes on the wire, after the range check."""
+    wire = math.degrees(value) if signal.in_degrees else value
+    if signal.is_code and isinstance(value, int):
+        count = int(value)  # exact for 64-bit payloads
+    elif math.isfinite(wire) and not (signal.is_code and wire != round(wire)):
+        count = round((wire - signal.offset) / signal.scale)
     else:
-        wire = math.nan
-    if not signal.minimum <= wire <= signal.maximum:
-        raise ValueOutOfRangeError(
-            f"{name} of frame 0x{frame_id:03X} is {wire:g} {signal.unit}; "
-            f"expected {signal.minimum:g} to {signal.maximum:g} {signal.unit}; nothing was sent"
-        )
-    return wire
+        raise _out_of_range(frame_id, name, signal, wire)
+    if not signal.lowest <= count <= signal.highest or (signal.codes is not None and count not in signal.codes):
+        raise _out_of_range(frame_id, name, signal, wire)
+    return count
+
+
+def _out_of_range(frame_id: int, name: str, signal: _Signal, wire: float) -> ValueOutOfRangeError:
+    text = f"{wire:g} {signal.unit}".rstrip()
+    return ValueOutOfRangeError(
+        f"{name} of frame 0x{frame_id:03X} is {text}; expected {signal.expected}; nothing was sent"
+    )
 
 
 def decode(frame_id: int, data: bytes | bytearray) -> dict[str, float]:
