@@ -1,6 +1,7 @@
 """Frames as the camera encoded them -> what the network sees, the frames of one observation in parallel."""
 
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,25 +25,36 @@ class Decoded:
     """Resizing in the thread that took longest."""
 
 
+_NICENESS = 5
+"""Of the pool's threads: while many robots' frames keep all cores busy, calls that need little are answered at once."""
+
+
 class Decoder:
-    """Threads that decode frames for all calls. Decoding frees the GIL."""
+    """Threads that decode frames for all calls, no more than there are cores. Decoding frees the GIL.
+
+    One call at a time decodes its first frame itself, which saves a lone robot the way to another thread.
+    """
 
     def __init__(self, threads: int | None = None) -> None:
         """`threads`: one for every core if not given."""
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "decode", initializer=_step_back)
+        self._alone = threading.Lock()
 
     def decode(self, observation: Observation, spec: PolicySpec) -> Decoded:
         """Decode and resize the frames of a validated observation. InvalidObservation if one is damaged."""
         if not spec.cameras:
             return Decoded({}, 0, 0)
-        first, *others = spec.cameras
+        alone = self._alone.acquire(blocking=False)
+        first, others = (spec.cameras[:1], spec.cameras[1:]) if alone else ((), spec.cameras)
         handed_out = {camera: self._pool.submit(_network_input, observation, camera) for camera in others}
         try:
-            mine = [_network_input(observation, first)]
-            # What no thread has begun yet is done here: nobody waits for a pool that is busy with other robots.
-            mine += [_network_input(observation, c) for c in reversed(others) if handed_out[c].cancel()]
+            mine = [_network_input(observation, camera) for camera in first]
+            if alone:  # what no thread has begun yet is done here, too
+                mine += [_network_input(observation, c) for c in reversed(others) if handed_out[c].cancel()]
             theirs = [frame.result() for frame in handed_out.values() if not frame.cancelled()]
         finally:
+            if alone:
+                self._alone.release()
             for frame in handed_out.values():
                 frame.cancel()
         images = {frame.camera: frame.pixels for frame in mine + theirs}
@@ -63,6 +75,11 @@ class _Frame:
     pixels: NDArray[np.uint8]
     decode_ns: int
     resize_ns: int
+
+
+def _step_back() -> None:
+    """Lower the priority of the calling thread, which Linux does thread by thread."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
 
 
 def _network_input(observation: Observation, camera: CameraSpec) -> _Frame:

@@ -7,8 +7,9 @@ import random
 import numpy as np
 import pytest
 from piper_can import codec
-from piper_can.arm_state import MAX_SKEW_NS, ArmStateAssembler, ArmStatusCode, CtrlMode
+from piper_can.arm_state import MAX_SKEW_NS, ArmStateAssembler
 from piper_can.errors import BadFrameError
+from piper_can.samples import ArmStatusCode, CtrlMode
 
 PERIOD_NS = 5_000_000
 

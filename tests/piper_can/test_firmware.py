@@ -2,7 +2,8 @@
 
 import pytest
 from piper_can.errors import FirmwareVersionError
-from piper_can.firmware import REPLY_FRAMES, FirmwareReply, firmware_zero
+from piper_can.firmware import REPLY_FRAMES, FirmwareReply
+from piper_can.variants import firmware_zero
 from piper_description import FirmwareZero
 
 

@@ -1,3 +1,4 @@
+import os
 import threading
 from dataclasses import replace
 
@@ -78,3 +79,39 @@ def test_damaged_frame_is_named(decoder, broken):
 def test_policy_without_cameras(decoder):
     spec = replace(make_contract(), cameras=())
     assert decoder.decode(observation(spec), spec).images == {}
+
+
+def test_many_calls_decode_no_more_frames_at_once_than_cores_and_one(decoder, monkeypatch):
+    counting = threading.Lock()
+    running = most = 0
+
+    def decode(*arguments):
+        nonlocal running, most
+        with counting:
+            running += 1
+            most = max(most, running)
+        try:
+            threading.Event().wait(0.01)
+            return decode_image(*arguments)
+        finally:
+            with counting:
+                running -= 1
+
+    monkeypatch.setattr(decoding, "decode_image", decode)
+    spec = make_contract(cameras=CAMERAS)
+    seen = observation(spec)
+    calls = [threading.Thread(target=decoder.decode, args=(seen, spec)) for _ in range(8)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join(30)
+    assert 1 < most <= 3
+
+
+def test_the_pools_threads_step_back(decoder):
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    before = niceness()
+    assert decoder._pool.submit(niceness).result(10) == min(19, before + 5)
+    assert niceness() == before

@@ -5,8 +5,9 @@ import collections
 import numpy as np
 import pytest
 from piper_can import codec
-from piper_can.arm_state import ArmStateAssembler, ArmStatusCode, CtrlMode
+from piper_can.arm_state import ArmStateAssembler
 from piper_can.firmware import FirmwareReply
+from piper_can.samples import ArmStatusCode, CtrlMode
 from piper_description import JOINT_LIMITS, forward_kinematics
 from virtual_lab.arm_emulator import ArmEmulator, PlantReading
 

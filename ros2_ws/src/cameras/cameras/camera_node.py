@@ -1,28 +1,36 @@
 """One camera as ROS 2 topics: each frame is encoded once, here, and stamped with its capture time.
 
-Parameters: `name` (in the contract, such as front), `source` (realsense or software), `serial` (RealSense
-serial number, or the lab's name), `width`, `height` (pixels), `fps`, `jpeg_quality` (1..100), `frame_id`
-(default <name>_color_optical_frame).
+Parameters: `name` (in the contract, such as front), `source` (realsense, v4l2, playback or software), `serial` (which
+device: see `cameras.source.SOURCES`), `width`, `height` (pixels), `fps`, `depth` (off, raw or aligned), `jpeg_quality`
+(1..100), `frame_id` (default <name>_color_optical_frame), `rig` (path of a rig file, see `cameras.rig`: it gives
+serial, width, height and fps where the parameters do not, and the intrinsics).
+
+Colour goes out on `/cameras/<name>/image/compressed`, depth on `/cameras/<name>_depth/image` (16UC1, millimetres), each
+with a `camera_info` beside it. A frame that the quality gate refuses is not published at all: whoever acts on images
+sees them age, and `/diagnostics` says why.
 """
 
-import contextlib
-import threading
 import time
+from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticArray
 from node_runtime.main import ManagedNode, SetupError, end_process, run_node
 from node_runtime.qos import RELIABLE
 from policy_api.images import encode_jpeg
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from cameras.conversions import to_camera_info, to_compressed_image, to_diagnostics
-from cameras.health import REOPEN_NS, CameraHealth
-from cameras.source import CameraError, CameraSettings, ColorCamera, ColorFrame, open_camera
+from cameras.capture_loop import CaptureLoop
+from cameras.conversions import to_camera_info, to_compressed_image, to_depth_image, to_diagnostics
+from cameras.frames import Frame, Intrinsics
+from cameras.rig import RigCamera, RigError, camera_of, load_rig_cameras
+from cameras.source import CameraError, CameraSettings, require_present
 
-READ_TIMEOUT_S = 0.2
-RETRY_S = 1.0
-WATCH_PERIOD_S = 0.1
-DIAGNOSTICS_PERIOD_NS = 500_000_000
+STOP_TIMEOUT_S: Final = 0.25
+DIAGNOSTICS_PERIOD_S: Final = 0.5
+LOG_PERIOD_NS: Final = 2_000_000_000
+"""A stream that comes and goes is logged at most this often; diagnostics have every change."""
+
+_OF_A_DEVICE: Final = ("realsense", "v4l2")
 
 
 class CameraNode(ManagedNode):
@@ -30,99 +38,97 @@ class CameraNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("camera")
-        text, number = self._text, self._number
         try:
-            self._settings = CameraSettings(
-                text("name"),
-                text("source"),
-                text("serial"),
-                number("width", 640),
-                number("height", 480),
-                number("fps", 30),
-            )
-        except ValueError as error:
-            raise SetupError(str(error)) from error
-        self._jpeg_quality = number("jpeg_quality", 90)
+            self._settings, rig = self._read_parameters()
+            require_present(self._settings)
+        except (ValueError, CameraError) as error:
+            raise SetupError(f"camera {self._text('name') or '(no name)'}: {error}") from error
+        self._measured = rig.intrinsics if rig else None
+        self._jpeg_quality = self._number("jpeg_quality", 90)
         if not 1 <= self._jpeg_quality <= 100:
             raise SetupError(f"parameter jpeg_quality is {self._jpeg_quality}; expected 1..100")
         name = self._settings.name
-        self._frame_id = text("frame_id") or f"{name}_color_optical_frame"
+        self._names = {"color": name, "depth": f"{name}_depth"}
+        self._frame_id = self._text("frame_id") or f"{name}_color_optical_frame"
+        self._depth_frame_id = self._frame_id if self._settings.depth == "aligned" else f"{name}_depth_optical_frame"
         self._images = self.create_publisher(CompressedImage, f"/cameras/{name}/image/compressed", RELIABLE)
         self._infos = self.create_publisher(CameraInfo, f"/cameras/{name}/camera_info", RELIABLE)
+        if self._settings.depth != "off":
+            self._depths = self.create_publisher(Image, f"/cameras/{name}_depth/image", RELIABLE)
+            self._depth_infos = self.create_publisher(CameraInfo, f"/cameras/{name}_depth/camera_info", RELIABLE)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
-        self._health = CameraHealth(time.monotonic_ns())
-        self._was_stale = True
-        self._reported_ns = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
-        self._thread.start()
-        self.create_timer(WATCH_PERIOD_S, self._watch)
+        self._logged: dict[str, str] = {}
+        self._logged_ns = -LOG_PERIOD_NS
+        self._loop = CaptureLoop(self._settings, self._publish, self._report)
+        self._loop.start()
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report)
 
     def close(self) -> None:
         """Stop reading and give the device back."""
-        self._stop.set()
-        self._thread.join(READ_TIMEOUT_S + 0.1)
+        self._loop.stop(STOP_TIMEOUT_S)
 
-    def _text(self, name: str) -> str:
-        return str(self.declare_parameter(name, "").value)
+    def _text(self, name: str, default: str = "") -> str:
+        if not self.has_parameter(name):
+            self.declare_parameter(name, default)
+        return str(self.get_parameter(name).value)
 
     def _number(self, name: str, default: int) -> int:
         return int(self.declare_parameter(name, default).value)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                camera = open_camera(self._settings)
-            except (CameraError, OSError) as error:
-                self._health.on_trouble(str(error))
-                self._stop.wait(RETRY_S)
-                continue
-            self._health.on_open(time.monotonic_ns())
-            try:
-                self._stream(camera)
-            except (CameraError, OSError) as error:
-                self._health.on_trouble(str(error))
-            finally:
-                with contextlib.suppress(RuntimeError, OSError):  # a lost device may refuse to be closed
-                    camera.close()
+    def _read_parameters(self) -> tuple[CameraSettings, RigCamera | None]:
+        """Settings, from the rig file where there is one; ValueError if they do not fit together."""
+        name, source, path = self._text("name"), self._text("source"), self._text("rig")
+        serial = self._text("serial")
+        rig = None
+        if path:
+            of_device = source in _OF_A_DEVICE
+            rig = camera_of(load_rig_cameras(path), name, serial if of_device else "", path)
+            serial = rig.serial if of_device else serial
+        mode = (rig.width, rig.height, rig.fps) if rig else (640, 480, 30)
+        width, height, fps = (self._number(k, v) for k, v in zip(("width", "height", "fps"), mode, strict=True))
+        if rig and (width, height) != mode[:2]:
+            raise RigError(
+                f"parameters width and height say {width}x{height}, {path} says {mode[0]}x{mode[1]} for camera {name}, "
+                "which its intrinsics are for; leave the parameters out"
+            )
+        return CameraSettings(name, source, serial, width, height, fps, self._text("depth", "off")), rig
 
-    def _stream(self, camera: ColorCamera) -> None:
-        """Publish frames until told to stop or until the camera has been silent for too long."""
-        while not self._stop.is_set() and self._health.silent_ns(time.monotonic_ns()) < REOPEN_NS:
-            try:
-                frame = camera.read(READ_TIMEOUT_S)
-            except TimeoutError:
-                continue
-            height, width = frame.rgb.shape[:2]
-            if (width, height) != (self._settings.width, self._settings.height):
-                self._health.on_trouble(
-                    f"the camera gives {width}x{height}, parameters width and height say "
-                    f"{self._settings.width}x{self._settings.height}; make them equal"
-                )
-                continue
-            self._publish(frame)
-
-    def _publish(self, frame: ColorFrame) -> None:
+    def _publish(self, frame: Frame, capture_ns: int) -> int:
+        """Encode and publish one frame; nanoseconds that encoding took."""
         begin_ns = time.monotonic_ns()
-        jpeg = encode_jpeg(frame.rgb, self._jpeg_quality)
+        if frame.stream == "depth":
+            image = to_depth_image(frame.pixels, capture_ns, self._depth_frame_id)
+            encode_ns = time.monotonic_ns() - begin_ns
+            self._depths.publish(image)
+            self._depth_infos.publish(to_camera_info(self._intrinsics(frame), image.header, frame.pixels))
+            return encode_ns
+        jpeg = encode_jpeg(frame.pixels, self._jpeg_quality)
         encode_ns = time.monotonic_ns() - begin_ns
-        image = to_compressed_image(jpeg, frame.capture_ns, self._frame_id)
-        self._images.publish(image)
-        self._infos.publish(to_camera_info(frame.intrinsics, image))
-        self._health.on_frame(time.monotonic_ns(), encode_ns, frame.capture_ns)
+        message = to_compressed_image(jpeg, capture_ns, self._frame_id)
+        self._images.publish(message)
+        self._infos.publish(to_camera_info(self._intrinsics(frame), message.header, frame.pixels))
+        return encode_ns
 
-    def _watch(self) -> None:
+    def _intrinsics(self, frame: Frame) -> Intrinsics | None:
+        """The rig's, where they were measured for this picture; else the device's."""
+        through_color = frame.stream == "color" or self._settings.depth == "aligned"
+        return self._measured if self._measured is not None and through_color else frame.intrinsics
+
+    def _report(self) -> None:
+        """Publish diagnostics; called on every change of a level, from the camera's thread, and by the timer."""
         now_ns = time.monotonic_ns()
-        stale = self._health.stale(now_ns)
-        if stale == self._was_stale and now_ns - self._reported_ns < DIAGNOSTICS_PERIOD_NS:
+        statuses = {self._names[stream]: status for stream, status in self._loop.status().items()}
+        self._diagnostics.publish(to_diagnostics(statuses, self._settings.serial, now_ns))
+        levels = {name: status.level for name, status in statuses.items()}
+        if levels == self._logged or now_ns - self._logged_ns < LOG_PERIOD_NS:
             return
-        summary = f"{self._settings.name}: {self._health.summary(now_ns)}"
-        if stale and not self._was_stale:
-            self.get_logger().error(summary)
-        elif self._was_stale and not stale:
-            self.get_logger().info(summary)
-        self._was_stale, self._reported_ns = stale, now_ns
-        self._diagnostics.publish(to_diagnostics(self._settings.name, self._settings.serial, self._health, now_ns))
+        for name, status in statuses.items():
+            if status.level == self._logged.get(name):
+                continue
+            log = self.get_logger()
+            say = {"ok": log.info, "degraded": log.warning, "error": log.error}[status.level]
+            say(f"{name}: {status.summary}")
+        self._logged, self._logged_ns = dict(levels), now_ns
 
 
 def main() -> None:

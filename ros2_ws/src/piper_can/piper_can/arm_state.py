@@ -1,18 +1,29 @@
 """Feedback frames of the arm put together into samples that never mix two cycles.
 
-The arm reports its joints in three frames and its motors in six. A sample is made only of frames that arrived within
-half a feedback period of each other; every sample is frozen, and so are its arrays.
+The arm reports its joints in three frames, its pose in three and its motors in six. A sample is made only of frames
+that arrived within half a feedback period of each other; every sample is frozen, and so are its arrays.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum
+import struct
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from piper_can import codec
+from piper_can.errors import BadFrameError
+from piper_can.samples import (
+    ArmState,
+    ArmStatusCode,
+    CtrlMode,
+    GripperSample,
+    JointSample,
+    MotorSample,
+    PoseSample,
+    StatusSample,
+)
+from piper_can.wire import Unpack, flag_bit, flag_names, scales, unpacker
 
 MAX_SKEW_NS: Final = 2_500_000
 """Half of the 5 ms feedback period: frames further apart belong to different cycles."""
@@ -35,192 +46,112 @@ _GRIPPER_FAULTS: Final = (
     "SensorError",
     "DriverError",
 )
+_STATUS_FIELDS: Final = ("CtrlMode", "ArmStatus", "MoveMode", "Motion", "AngleLimitJoints", "CommErrorJoints")
+_GRIPPER_FIELDS: Final = ("Stroke", "Effort", "Enabled")
+_MOTOR_ENABLED: Final = 1 << flag_bit(codec.MOTOR_SLOW[0], "Enabled")
+_GRIPPER_ENABLED: Final = 1 << flag_bit(codec.GRIPPER_FEEDBACK, "Enabled")
+_STROKE_M, _EFFORT_NM, _ = scales(codec.GRIPPER_FEEDBACK, _GRIPPER_FIELDS).tolist()
+_JOINT_RAD: Final = float(scales(codec.JOINT_FEEDBACK[0], ("Joint1",))[0])
+_POSE_M, _POSE_RAD = scales(codec.END_POSE[1], ("Z", "RX")).tolist()
+_SPEED_RAD_S, _CURRENT_A = scales(codec.MOTOR_FAST[0], ("Velocity", "Current")).tolist()
+_GRIPPER_FAULT_NAMES: Final = flag_names(codec.GRIPPER_FEEDBACK, _GRIPPER_FAULTS, "gripper ")
+_CTRL_MODES: Final = tuple(CtrlMode(value) for value in range(256))
+_STATUS_CODES: Final = tuple(ArmStatusCode(value) for value in range(256))
+_BITS: Final = tuple(tuple(bool(value >> joint & 1) for joint in range(6)) for value in range(256))
+
+Handler = Callable[[bytes | bytearray, int, int], None]
 
 
-class CtrlMode(IntEnum):
-    """Who commands the arm (0x2A1 byte 0, 0x151 byte 0)."""
+class PairCycle:
+    """Six numbers in three frames that one sender sends in the order of their ids.
 
-    STANDBY = 0
-    CAN = 1
-    TEACH = 2
-    ETHERNET = 3
-    WIFI = 4
-    REMOTE = 5
-    LINKAGE = 6
-    OFFLINE = 7
-    UNKNOWN = 255
+    A frame out of order starts over, so that frames of two cycles cannot meet in one sample even if the bus delivers
+    both cycles at once.
+    """
 
-    @classmethod
-    def _missing_(cls, value: object) -> "CtrlMode":
-        return cls.UNKNOWN
+    def __init__(self) -> None:
+        self._raw: tuple[int, ...] = ()
+        self._first_ns = 0
 
-
-class ArmStatusCode(IntEnum):
-    """What the arm says about itself (0x2A1 byte 1)."""
-
-    NORMAL = 0
-    EMERGENCY_STOP = 1
-    NO_SOLUTION = 2
-    SINGULARITY = 3
-    TARGET_OVER_LIMIT = 4
-    JOINT_COMMUNICATION = 5
-    BRAKE_NOT_RELEASED = 6
-    COLLISION = 7
-    OVERSPEED_IN_TEACHING = 8
-    JOINT_ABNORMAL = 9
-    OTHER = 10
-    TEACHING_RECORD = 11
-    TEACHING_EXECUTION = 12
-    TEACHING_PAUSE = 13
-    MAIN_OVERHEATED = 14
-    BRAKE_RESISTOR_OVERHEATED = 15
-    UNKNOWN = 255
-
-    @classmethod
-    def _missing_(cls, value: object) -> "ArmStatusCode":
-        return cls.UNKNOWN
-
-
-@dataclass(frozen=True)
-class JointSample:
-    """Joint angles of one feedback cycle."""
-
-    position_rad: NDArray[np.float64]
-    """(6,), rad, in the zero of the arm's firmware."""
-    stamp_ns: int
-    """Monotonic time of the poll that completed the sample."""
-    skew_ns: int
-    """Time between the first and the last of its three frames on the bus."""
-
-
-@dataclass(frozen=True)
-class MotorSample:
-    """Motor speeds and currents of one feedback cycle."""
-
-    velocity_rad_s: NDArray[np.float64]
-    """(6,), rad/s."""
-    current_a: NDArray[np.float64]
-    """(6,), A."""
-    stamp_ns: int
-    skew_ns: int
-
-
-@dataclass(frozen=True)
-class GripperSample:
-    """The gripper's feedback frame."""
-
-    stroke_m: float
-    """Opening between the fingers, m."""
-    effort_nm: float
-    enabled: bool
-    faults: tuple[str, ...]
-    stamp_ns: int
-
-
-@dataclass(frozen=True)
-class StatusSample:
-    """The arm's status frame."""
-
-    ctrl_mode: CtrlMode
-    arm_status: ArmStatusCode
-    move_mode: int
-    """0 P, 1 J, 2 L, 3 C, 4 MIT."""
-    target_reached: bool
-    angle_limit: tuple[bool, ...]
-    """(6,): joints at their angle limit."""
-    comm_error: tuple[bool, ...]
-    """(6,): joints that the main controller cannot reach."""
-    stamp_ns: int
-
-
-@dataclass(frozen=True)
-class ArmState:
-    """Everything known about the arm at `now_ns`; a part that was never received is None."""
-
-    now_ns: int
-    """Monotonic time of the poll that this state belongs to."""
-    joints: JointSample | None
-    motors: MotorSample | None
-    gripper: GripperSample | None
-    status: StatusSample | None
-    enabled: NDArray[np.bool_]
-    """(6,): motor drivers that report torque on; False for one that never reported."""
-    enabled_age_ns: int | None
-    """Age of the oldest of the six reports in `enabled`; None until all six were heard."""
-    motor_faults: tuple[str, ...]
-    """Faults of the motor drivers, as `joint2 Overcurrent`."""
-
-    @property
-    def joint_age_ns(self) -> int | None:
-        """Age of `joints`, ns; None if there are none."""
-        return None if self.joints is None else self.now_ns - self.joints.stamp_ns
-
-    @property
-    def gripper_age_ns(self) -> int | None:
-        """Age of `gripper`, ns; None if there is none."""
-        return None if self.gripper is None else self.now_ns - self.gripper.stamp_ns
-
-    @property
-    def status_age_ns(self) -> int | None:
-        """Age of `status`, ns; None if there is none."""
-        return None if self.status is None else self.now_ns - self.status.stamp_ns
-
-    @property
-    def all_enabled(self) -> bool:
-        """Whether all six joints report torque on."""
-        return bool(self.enabled.all())
-
-
-class _Cycle:
-    """Frames with the given ids, gathered until one of each lies within `MAX_SKEW_NS`."""
-
-    def __init__(self, frame_ids: Sequence[int]) -> None:
-        self._frame_ids = tuple(frame_ids)
-        self._frames: dict[int, tuple[dict[str, float], int]] = {}
-
-    def add(self, frame_id: int, values: dict[str, float], bus_ns: int) -> tuple[list[dict[str, float]], int] | None:
-        """Values in the order of the ids and their skew once the cycle is whole, else None."""
-        if frame_id in self._frames:
-            self._frames.clear()  # the next cycle began before this one was whole
-        self._frames = {i: f for i, f in self._frames.items() if 0 <= bus_ns - f[1] <= MAX_SKEW_NS}
-        self._frames[frame_id] = (values, bus_ns)
-        if len(self._frames) < len(self._frame_ids):
+    def add(self, index: int, raw: tuple[int, ...], bus_ns: int) -> tuple[tuple[int, ...], int] | None:
+        """Takes frame `index` (0 to 2) with its two numbers; all six and their skew, ns, once they are whole."""
+        if index == 0:
+            self._raw, self._first_ns = raw, bus_ns
             return None
-        frames, self._frames = self._frames, {}
-        return [frames[i][0] for i in self._frame_ids], bus_ns - min(f[1] for f in frames.values())
+        skew_ns = bus_ns - self._first_ns
+        if len(self._raw) != 2 * index or not 0 <= skew_ns <= MAX_SKEW_NS:
+            self._raw = ()
+            return None
+        self._raw += raw
+        if index < 2:
+            return None
+        whole, self._raw = self._raw, ()
+        return whole, skew_ns
+
+
+class _MotorCycle:
+    """One frame of each of six motors, in any order."""
+
+    def __init__(self) -> None:
+        self._raw: dict[int, tuple[int, ...]] = {}
+        self._first_ns = 0
+
+    def add(self, index: int, raw: tuple[int, ...], bus_ns: int) -> tuple[list[tuple[int, ...]], int] | None:
+        """Takes the frame of motor `index` (0 to 5); all six in their order and their skew, ns, once they are whole."""
+        if index in self._raw or not 0 <= bus_ns - self._first_ns <= MAX_SKEW_NS:
+            self._raw.clear()  # the next cycle begins, whole or not
+        if not self._raw:
+            self._first_ns = bus_ns
+        self._raw[index] = raw
+        if len(self._raw) < 6:
+            return None
+        whole, self._raw = self._raw, {}
+        return [whole[i] for i in range(6)], bus_ns - self._first_ns
 
 
 class ArmStateAssembler:
     """Takes feedback frames one by one and holds the latest whole samples. Pure logic; not thread-safe."""
 
     def __init__(self) -> None:
-        self._joint_cycle = _Cycle(codec.JOINT_FEEDBACK)
-        self._motor_cycle = _Cycle(codec.MOTOR_FAST)
+        self._joint_cycle = PairCycle()
+        self._pose_cycle = PairCycle()
+        self._motor_cycle = _MotorCycle()
         self._joints: JointSample | None = None
         self._motors: MotorSample | None = None
+        self._pose: PoseSample | None = None
         self._gripper: GripperSample | None = None
         self._status: StatusSample | None = None
         self._enabled = [False] * 6
         self._slow_stamps_ns = [_NEVER_NS] * 6
         self._motor_faults: list[tuple[str, ...]] = [()] * 6
-        self._handlers = {
-            codec.ARM_STATUS: self._on_status,
-            codec.GRIPPER_FEEDBACK: self._on_gripper,
-            **dict.fromkeys(codec.JOINT_FEEDBACK, self._on_joints),
-            **dict.fromkeys(codec.MOTOR_FAST, self._on_motor_fast),
-            **dict.fromkeys(codec.MOTOR_SLOW, self._on_motor_slow),
+        self._handlers: dict[int, Handler] = {
+            codec.ARM_STATUS: self._status_handler(unpacker(codec.ARM_STATUS, _STATUS_FIELDS)),
+            codec.GRIPPER_FEEDBACK: self._gripper_handler(unpacker(codec.GRIPPER_FEEDBACK, _GRIPPER_FIELDS)),
         }
+        for index, frame_id in enumerate(codec.JOINT_FEEDBACK):
+            names = codec.JOINT_SIGNALS[2 * index : 2 * index + 2]
+            self._handlers[frame_id] = self._joint_handler(index, unpacker(frame_id, names))
+        for index, frame_id in enumerate(codec.END_POSE):
+            names = codec.END_POSE_SIGNALS[2 * index : 2 * index + 2]
+            self._handlers[frame_id] = self._pose_handler(index, unpacker(frame_id, names))
+        for index, frame_id in enumerate(codec.MOTOR_FAST):
+            self._handlers[frame_id] = self._fast_handler(index, unpacker(frame_id, ("Velocity", "Current")))
+        for index, frame_id in enumerate(codec.MOTOR_SLOW):
+            self._handlers[frame_id] = self._slow_handler(index, unpacker(frame_id, ("Enabled",)))
 
     def feed(self, frame_id: int, data: bytes | bytearray, bus_ns: int, now_ns: int) -> bool:
         """Takes one frame; False if its id carries no state of the arm.
 
-        `bus_ns` is when the bus delivered it (any epoch; only differences count), `now_ns` the monotonic time now.
-        Raises `BadFrameError` for a state frame that cannot be decoded.
+        `bus_ns` is when the bus delivered it (any epoch; only differences count), `now_ns` the monotonic time of its
+        arrival. Raises `BadFrameError` for a state frame that cannot be decoded.
         """
         handler = self._handlers.get(frame_id)
         if handler is None:
             return False
-        handler(frame_id, codec.decode(frame_id, data), bus_ns, now_ns)
+        try:
+            handler(data, bus_ns, now_ns)
+        except struct.error:
+            raise BadFrameError(codec.wrong_length(frame_id, data)) from None
         return True
 
     def state(self, now_ns: int) -> ArmState:
@@ -232,6 +163,7 @@ class ArmStateAssembler:
             now_ns=now_ns,
             joints=self._joints,
             motors=self._motors,
+            pose=self._pose,
             gripper=self._gripper,
             status=self._status,
             enabled=enabled,
@@ -239,52 +171,89 @@ class ArmStateAssembler:
             motor_faults=tuple(fault for faults in self._motor_faults for fault in faults),
         )
 
-    def _on_joints(self, frame_id: int, values: dict[str, float], bus_ns: int, now_ns: int) -> None:
-        whole = self._joint_cycle.add(frame_id, values, bus_ns)
-        if whole is not None:
-            parts, skew_ns = whole
-            angles = {name: value for part in parts for name, value in part.items()}
-            self._joints = JointSample(_array([angles[name] for name in codec.JOINT_SIGNALS]), now_ns, skew_ns)
+    def _joint_handler(self, index: int, unpack: Unpack) -> Handler:
+        add = self._joint_cycle.add
 
-    def _on_motor_fast(self, frame_id: int, values: dict[str, float], bus_ns: int, now_ns: int) -> None:
-        whole = self._motor_cycle.add(frame_id, values, bus_ns)
-        if whole is not None:
-            parts, skew_ns = whole
-            velocity, current = ([part[name] for part in parts] for name in ("Velocity", "Current"))
-            self._motors = MotorSample(_array(velocity), _array(current), now_ns, skew_ns)
+        def handle(data: bytes | bytearray, bus_ns: int, now_ns: int) -> None:
+            whole = add(index, unpack(data), bus_ns)
+            if whole is not None:
+                raw, skew_ns = whole
+                self._joints = JointSample(joint_angles(raw), now_ns, skew_ns)
 
-    def _on_motor_slow(self, frame_id: int, values: dict[str, float], bus_ns: int, now_ns: int) -> None:
-        index = codec.MOTOR_SLOW.index(frame_id)
-        self._enabled[index] = bool(values["Enabled"])
-        self._slow_stamps_ns[index] = now_ns
-        self._motor_faults[index] = tuple(f"joint{index + 1} {name}" for name in _MOTOR_FAULTS if values[name])
+        return handle
 
-    def _on_gripper(self, frame_id: int, values: dict[str, float], bus_ns: int, now_ns: int) -> None:
-        self._gripper = GripperSample(
-            stroke_m=values["Stroke"],
-            effort_nm=values["Effort"],
-            enabled=bool(values["Enabled"]),
-            faults=tuple(f"gripper {name}" for name in _GRIPPER_FAULTS if values[name]),
-            stamp_ns=now_ns,
-        )
+    def _pose_handler(self, index: int, unpack: Unpack) -> Handler:
+        add = self._pose_cycle.add
 
-    def _on_status(self, frame_id: int, values: dict[str, float], bus_ns: int, now_ns: int) -> None:
-        self._status = StatusSample(
-            ctrl_mode=CtrlMode(int(values["CtrlMode"])),
-            arm_status=ArmStatusCode(int(values["ArmStatus"])),
-            move_mode=int(values["MoveMode"]),
-            target_reached=values["Motion"] == 0,
-            angle_limit=_bits(values["AngleLimitJoints"]),
-            comm_error=_bits(values["CommErrorJoints"]),
-            stamp_ns=now_ns,
-        )
+        def handle(data: bytes | bytearray, bus_ns: int, now_ns: int) -> None:
+            whole = add(index, unpack(data), bus_ns)
+            if whole is not None:
+                raw, skew_ns = whole
+                position, rpy = _frozen(raw[:3], _POSE_M), _frozen(raw[3:], _POSE_RAD)
+                self._pose = PoseSample(position, rpy, now_ns, skew_ns)
+
+        return handle
+
+    def _fast_handler(self, index: int, unpack: Unpack) -> Handler:
+        add = self._motor_cycle.add
+
+        def handle(data: bytes | bytearray, bus_ns: int, now_ns: int) -> None:
+            whole = add(index, unpack(data), bus_ns)
+            if whole is not None:
+                raw, skew_ns = whole
+                velocity, current = zip(*raw, strict=True)
+                speeds, currents = _frozen(velocity, _SPEED_RAD_S), _frozen(current, _CURRENT_A)
+                self._motors = MotorSample(speeds, currents, now_ns, skew_ns)
+
+        return handle
+
+    def _slow_handler(self, index: int, unpack: Unpack) -> Handler:
+        names = flag_names(codec.MOTOR_SLOW[index], _MOTOR_FAULTS, f"joint{index + 1} ")
+
+        def handle(data: bytes | bytearray, _bus_ns: int, now_ns: int) -> None:
+            (flags,) = unpack(data)
+            self._enabled[index] = flags & _MOTOR_ENABLED != 0
+            self._slow_stamps_ns[index] = now_ns
+            self._motor_faults[index] = names[flags]
+
+        return handle
+
+    def _gripper_handler(self, unpack: Unpack) -> Handler:
+        def handle(data: bytes | bytearray, _bus_ns: int, now_ns: int) -> None:
+            stroke, effort, flags = unpack(data)
+            self._gripper = GripperSample(
+                stroke_m=stroke * _STROKE_M,
+                effort_nm=effort * _EFFORT_NM,
+                enabled=flags & _GRIPPER_ENABLED != 0,
+                faults=_GRIPPER_FAULT_NAMES[flags],
+                stamp_ns=now_ns,
+            )
+
+        return handle
+
+    def _status_handler(self, unpack: Unpack) -> Handler:
+        def handle(data: bytes | bytearray, _bus_ns: int, now_ns: int) -> None:
+            ctrl_mode, arm_status, move_mode, motion, angle_limit, comm_error = unpack(data)
+            self._status = StatusSample(
+                ctrl_mode=_CTRL_MODES[ctrl_mode],
+                arm_status=_STATUS_CODES[arm_status],
+                move_mode=move_mode,
+                target_reached=motion == 0,
+                angle_limit=_BITS[angle_limit],
+                comm_error=_BITS[comm_error],
+                stamp_ns=now_ns,
+            )
+
+        return handle
 
 
-def _array(values: list[float]) -> NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64)
+def joint_angles(raw: tuple[int, ...]) -> NDArray[np.float64]:
+    """Raw joint angles of the wire (6,) as a frozen array in rad."""
+    return _frozen(raw, _JOINT_RAD)
+
+
+def _frozen(raw: tuple[int, ...], scale: float) -> NDArray[np.float64]:
+    array = np.array(raw, dtype=np.float64)
+    array *= scale
     array.setflags(write=False)
     return array
-
-
-def _bits(value: float) -> tuple[bool, ...]:
-    return tuple(bool(int(value) >> joint & 1) for joint in range(6))

@@ -5,6 +5,7 @@ import socket
 from typing import Any, Final
 
 import can
+from can.interfaces.udp_multicast import UdpMulticastBus
 
 from piper_can.errors import BusError
 
@@ -57,6 +58,11 @@ def _tune_multicast_socket(bus: can.BusABC) -> None:
         if handle.family == socket.AF_INET:
             handle.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+
+
+def hears_itself(bus: can.BusABC) -> bool:
+    """Whether the bus delivers to us what we send."""
+    return isinstance(bus, UdpMulticastBus)
 
 
 def to_message(frame_id: int, data: bytes) -> can.Message:

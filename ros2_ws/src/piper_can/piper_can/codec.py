@@ -173,14 +173,19 @@ def decode(frame_id: int, data: bytes | bytearray) -> dict[str, float]:
     if entry is None:
         raise UnknownFrameError(f"no frame 0x{frame_id:03X} in piper.dbc")
     if len(data) != FRAME_BYTES:
-        raise BadFrameError(
-            f"frame 0x{frame_id:03X} {entry.message.name} has {len(data)} bytes; expected {FRAME_BYTES}; "
-            "is something else on this bus using Piper ids?"
-        )
+        raise BadFrameError(wrong_length(frame_id, data))
     values: dict[str, float] = entry.message.decode(bytes(data), decode_choices=False)  # type: ignore[assignment]
     for name in entry.degree_signals:
         values[name] = math.radians(values[name])
     return values
+
+
+def wrong_length(frame_id: int, data: bytes | bytearray) -> str:
+    """The text of the error about a known frame that is not eight bytes long."""
+    return (
+        f"frame 0x{frame_id:03X} {_ENTRIES[frame_id].message.name} has {len(data)} bytes; expected {FRAME_BYTES}; "
+        "is something else on this bus using Piper ids?"
+    )
 
 
 def encode_pairs(frame_ids: Sequence[int], names: Sequence[str], values: Sequence[float]) -> list[Frame]:

@@ -25,4 +25,4 @@ class BusError(PiperCanError, OSError):
 
 
 class FirmwareVersionError(PiperCanError, ValueError):
-    """A firmware version text from which the joint zero cannot be told."""
+    """A firmware version that this release does not know, or a text that is none."""

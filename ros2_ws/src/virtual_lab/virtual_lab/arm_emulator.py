@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from piper_can import BadFrameError, codec
-from piper_can.arm_state import ArmStatusCode, CtrlMode
+from piper_can.samples import ArmStatusCode, CtrlMode
 from piper_can.firmware import REPLY_FRAMES
 from piper_description import GRIPPER_MAX_OPENING, JOINT_LIMITS, FirmwareZero, forward_kinematics
 from piper_description.kinematics import rotation_to_rpy
