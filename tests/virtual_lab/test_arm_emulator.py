@@ -113,7 +113,7 @@ def test_enable_joint_by_joint_then_targets_are_reached(rig):
     state = rig.state
     np.testing.assert_allclose(state.joints.position_rad, GOAL, atol=2e-5)
     assert state.status.ctrl_mode is CtrlMode.CAN and state.status.target_reached
-    np.testing.assert_allclose(state.motors.current_a[:3], 2.0 / 1.18125, atol=1e-3)
+    np.testing.assert_allclose(state.motors.current_a[:3], 2.0 / 4.725, atol=1e-3)
 
 
 @pytest.mark.parametrize(("percent", "speed"), [(100, 3.0), (50, 1.5), (10, 0.3), (0, 0.0)])

@@ -49,6 +49,8 @@ FIRMWARE_REQUEST: Final = bytes([1, 0, 0, 0, 0, 0, 0, 0])
 """Data of a 0x4AF frame that asks the arm for its identity; any other data is a piece of the answer."""
 
 FRAME_BYTES: Final = 8
+_ROUNDING: Final = 0.51
+"""Share of a count by which a value may lie outside its range: it is on the limit then."""
 
 
 class Frame(NamedTuple):
@@ -61,8 +63,10 @@ class Frame(NamedTuple):
 class _Signal(NamedTuple):
     scale: float
     offset: float
+    minimum: float
+    maximum: float
     lowest: int
-    """Least count on the wire that is allowed."""
+    """The count nearest to the minimum."""
     highest: int
     codes: frozenset[int] | None
     """The counts that a command may carry, where only some have a meaning."""
@@ -91,11 +95,13 @@ def load_database() -> Database:
 def _signal(signal: Signal, is_command: bool) -> _Signal:
     scale, offset, unit = signal.scale, signal.offset, signal.unit or ""
     assert signal.minimum is not None and signal.maximum is not None, f"{signal.name} has no range"
-    lowest, highest = (round((float(limit) - offset) / scale) for limit in (signal.minimum, signal.maximum))
+    lowest, highest = (round((limit - offset) / scale) for limit in (signal.minimum, signal.maximum))
     codes = frozenset(signal.choices) if signal.choices and is_command else None
     return _Signal(
         scale=scale,
         offset=offset,
+        minimum=signal.minimum,
+        maximum=signal.maximum,
         lowest=lowest,
         highest=highest,
         codes=codes,
@@ -146,13 +152,15 @@ def encode(frame_id: int, values: Mapping[str, float]) -> Frame:
 def _count(frame_id: int, name: str, signal: _Signal, value: float) -> int:
     """The value as the number that goes on the wire, after the range check."""
     wire = math.degrees(value) if signal.in_degrees else value
-    if signal.is_code and isinstance(value, int):
-        count = int(value)  # exact for 64-bit payloads
-    elif math.isfinite(wire) and not (signal.is_code and wire != round(wire)):
-        count = round((wire - signal.offset) / signal.scale)
-    else:
+    if not math.isfinite(wire) or (signal.is_code and wire != round(wire)):
         raise _out_of_range(frame_id, name, signal, wire)
-    if not signal.lowest <= count <= signal.highest or (signal.codes is not None and count not in signal.codes):
+    count = round((wire - signal.offset) / signal.scale)
+    slack = _ROUNDING * signal.scale
+    if (
+        not signal.lowest <= count <= signal.highest
+        or not signal.minimum - slack <= wire <= signal.maximum + slack
+        or (signal.codes is not None and count not in signal.codes)
+    ):
         raise _out_of_range(frame_id, name, signal, wire)
     return count
 
@@ -202,6 +210,7 @@ def encode_pairs(frame_ids: Sequence[int], names: Sequence[str], values: Sequenc
 
 
 JOINT_SIGNALS: Final = ("Joint1", "Joint2", "Joint3", "Joint4", "Joint5", "Joint6")
+_CHARACTERS: Final = tuple(f"Character{i}" for i in range(1, FRAME_BYTES + 1))
 END_POSE_SIGNALS: Final = ("X", "Y", "Z", "RX", "RY", "RZ")
 
 
@@ -212,9 +221,9 @@ def encode_joint_targets(q_rad: Sequence[float]) -> list[Frame]:
 
 def encode_payload(data: bytes) -> Frame:
     """A 0x4AF frame with these eight bytes."""
-    return encode(FIRMWARE, {"Payload": int.from_bytes(data, "big")})
+    return encode(FIRMWARE, dict(zip(_CHARACTERS, data, strict=True)))
 
 
 def decode_payload(data: bytes | bytearray) -> bytes:
     """The eight bytes of a 0x4AF frame."""
-    return int(decode(FIRMWARE, data)["Payload"]).to_bytes(FRAME_BYTES, "big")
+    return bytes(int(value) for value in decode(FIRMWARE, data).values())

@@ -1,9 +1,9 @@
 """The Piper's firmware as its CAN bus shows it: what the arm does with each command and what it reports.
 
 Pure logic over one control tick at a time; the plant (joints, servos) is someone else's. It behaves as firmware
-S-V1.8-5 in position-velocity mode with joint targets (0x151 CAN, MOVE J): Cartesian targets, stored trajectories, MIT
-control and settings in flash are not there, and commands for them have no effect. Torque goes to all six joints or to
-none: it is on once every joint is enabled.
+S-V1.8-5 in position-velocity mode with joint targets (0x151 CAN, MOVE J): Cartesian targets, stored trajectories and
+MIT control are not there, and commands for them have no effect. Torque goes to all six joints or to none: it is on once
+every joint is enabled.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from piper_can import BadFrameError, codec
-from piper_can.samples import ArmStatusCode, CtrlMode
 from piper_can.firmware import REPLY_FRAMES
+from piper_can.samples import ArmStatusCode, CtrlMode
+from piper_can.variants import variant_of
 from piper_description import GRIPPER_MAX_OPENING, JOINT_LIMITS, FirmwareZero, forward_kinematics
 from piper_description.kinematics import rotation_to_rpy
+
+from virtual_lab.arm_settings import ArmSettings
 
 Array = NDArray[np.float64]
 
 FIRMWARE_VERSION: Final = "S-V1.8-5"
 SLOW_FEEDBACK_TICKS: Final = 5
 """Motor driver states go out every fifth tick: 40 Hz of 200 Hz."""
-CURRENT_PER_TORQUE: Final = 1.0 / np.array([1.18125, 1.18125, 1.18125, 0.95844, 0.95844, 0.95844])
-"""Motor current per joint torque, A/(N m), shape (6,): the vendor SDK's coefficients the other way round."""
+VARIANT: Final = variant_of(FIRMWARE_VERSION)
+CURRENT_PER_TORQUE: Final = 1.0 / np.array(VARIANT.torque_per_current)
+"""Motor current per joint torque, A/(N m), shape (6,)."""
 
+_IDENTITY: Final = {0: "H-V1.2-1", 16: "10", 32: "ARM_MC", 60: FIRMWARE_VERSION, 68: "250925", 76: "15"}
+"""Where in the answer to a version request its parts begin: hardware, motors, node, firmware, date, number."""
 _MOVE_J: Final = 1
 _REACHED_RAD: Final = 0.01
 _LEADER, _FOLLOWER = 0xFA, 0xFC
@@ -72,6 +78,7 @@ class ArmEmulator:
         self._setpoint = reading.position[:6].copy()
         self._gripper_target = float(reading.position[6])
         self._tick = 0
+        self._settings = ArmSettings(VARIANT)
 
     @property
     def mode(self) -> str:
@@ -93,12 +100,14 @@ class ArmEmulator:
         """
         try:
             if frame_id == codec.FIRMWARE:
-                return self._firmware_reply() if bytes(data) == codec.FIRMWARE_REQUEST else []
+                is_request = bytes(data).ljust(codec.FRAME_BYTES, b"\0") == codec.FIRMWARE_REQUEST
+                return self._firmware_reply() if is_request else []
             if frame_id == codec.ROLE_COMMAND:
                 role = codec.decode(frame_id, data)["Role"]
                 self._is_leader = role == _LEADER or (self._is_leader and role != _FOLLOWER)
             elif not self._is_leader:  # a leader arm listens to nothing else
                 self._command(frame_id, data)
+                return self._settings.answer(frame_id, data)
         except BadFrameError:
             pass  # the firmware drops what it cannot read
         return []
@@ -256,5 +265,7 @@ class ArmEmulator:
     @staticmethod
     def _firmware_reply() -> list[codec.Frame]:
         size = codec.FRAME_BYTES
-        text = f"H-V1.3-0{FIRMWARE_VERSION}".encode("ascii").ljust(REPLY_FRAMES * size, b"\0")
-        return [codec.encode_payload(text[i : i + size]) for i in range(0, len(text), size)]
+        text = bytearray(REPLY_FRAMES * size)
+        for start, part in _IDENTITY.items():
+            text[start : start + len(part)] = part.encode("ascii")
+        return [codec.encode_payload(bytes(text[i : i + size])) for i in range(0, len(text), size)]
