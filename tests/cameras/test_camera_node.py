@@ -1,4 +1,4 @@
-"""The camera's process, fed by a lab's shared frames through librealsense."""
+"""The camera's process, fed through librealsense by a lab's shared frames or by a recording."""
 
 import os
 import signal
@@ -6,12 +6,13 @@ import time
 
 import numpy as np
 import pytest
+from camera_recordings import HEIGHT, SERIAL, WIDTH, depth_scene, scene
 from cameras.shared_frames import Intrinsics, SharedFrameWriter
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_runtime.qos import RELIABLE
 from node_runtime.ros_time import to_monotonic_ns
 from policy_api.images import decode_jpeg, encode_jpeg
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 ENTRY = "cameras.camera_node:main"
 INTRINSICS = Intrinsics(64, 48, fx=60.0, fy=61.0, cx=32.5, cy=24.5)
@@ -88,8 +89,9 @@ def test_frames_become_jpeg_and_camera_info(ros, lab):
         info = viewer.infos[0]
         assert (info.width, info.height, info.header.frame_id) == (64, 48, "front_color_optical_frame")
         np.testing.assert_allclose(info.k, [60, 0, 32.5, 0, 61, 24.5, 0, 0, 1], rtol=1e-6)
-        ros.wait(lambda: viewer.diagnostics and viewer.diagnostics[-1].message == "streaming", what="diagnostics")
-        assert float({v.key: v.value for v in viewer.diagnostics[-1].values}["rate_hz"]) > 20
+        streaming = [status for status in viewer.diagnostics if status.message == "streaming"]
+        assert streaming and streaming[-1].level == DiagnosticStatus.OK
+        assert float({v.key: v.value for v in streaming[-1].values}["rate_hz"]) > 20
     began = time.monotonic()
     assert process.signal_and_wait(signal.SIGINT) == 0
     assert time.monotonic() - began < 1.0
@@ -125,6 +127,78 @@ def test_frames_of_another_size_are_not_published(ros, lab):
             play(ros, writer, 5)
         assert any(text in d.message for d in viewer.diagnostics)
         assert viewer.images == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "text", "count"),
+    [
+        (lambda k, now_ns: (np.zeros((48, 64, 3), np.uint8), now_ns), "is black", "refused_black"),
+        (lambda k, now_ns: (picture(k), 7_000_000), "the frame is", "refused_old"),
+    ],
+    ids=["black", "a clock that stands still"],
+)
+def test_unfit_frames_are_flagged_and_not_published(ros, lab, fault, text, count):
+    viewer = Viewer(ros)
+    with SharedFrameWriter(lab, "front", INTRINSICS) as writer:
+        start(ros, lab)
+        deadline = time.monotonic() + 8
+        while not (viewer.images and viewer.diagnostics) and time.monotonic() < deadline:
+            play(ros, writer, 5)
+        ros.spin_for(0.3)
+        published = len(viewer.images)
+        viewer.diagnostics.clear()
+        for k in range(20):
+            writer.write(*fault(k, time.monotonic_ns()))
+            ros.spin_for(0.02)
+        ros.spin_for(0.3)
+        assert len(viewer.images) == published
+        flagged = [status for status in viewer.diagnostics if text in status.message]
+        assert flagged and flagged[0].level == DiagnosticStatus.ERROR
+        first = {v.key: v.value for v in flagged[0].values}
+        assert int(first[count]) <= 3  # said on diagnostics by the third of them
+        play(ros, writer, 10)
+        ros.wait(lambda: len(viewer.images) > published, what="good frames")
+
+
+def test_a_recording_gives_colour_and_depth(ros, recording, tmp_path):
+    rig = tmp_path / "desk.yaml"
+    lens = "{fx: 59, fy: 58, cx: 31, cy: 23, distortion_model: plumb_bob, coefficients: [0.5, 0, 0, 0, 0]}"
+    rig.write_text(
+        f'cameras:\n  front: {{serial: "{SERIAL}", width: {WIDTH}, height: {HEIGHT}, fps: 30, intrinsics: {lens}}}\n'
+    )
+    viewer = Viewer(ros)
+    depths: list[Image] = []
+    depth_infos: list[CameraInfo] = []
+    ros.node.create_subscription(Image, "/cameras/front_depth/image", depths.append, RELIABLE)
+    ros.node.create_subscription(CameraInfo, "/cameras/front_depth/camera_info", depth_infos.append, RELIABLE)
+    ros.start(ENTRY, name="front", source="playback", serial=recording, rig=rig, depth="raw")
+    ros.wait(lambda: len(viewer.images) > 20 and len(depths) > 10 and depth_infos, 20.0, what="a recording")
+    known = {encode_jpeg(scene(k), 90) for k in range(30)}
+    assert all(image.data.tobytes() in known for _, image in viewer.images)
+    known = {depth_scene(k).tobytes() for k in range(30)}
+    assert all(bytes(image.data) in known for image in depths)
+    assert (depths[0].encoding, depths[0].header.frame_id) == ("16UC1", "front_depth_optical_frame")
+    assert list(viewer.infos[0].k) == [59, 0, 31, 0, 58, 23, 0, 0, 1]
+    assert list(viewer.infos[0].d) == [0.5, 0, 0, 0, 0]
+    assert list(depth_infos[0].k) == [60, 0, 32.5, 0, 61, 24.5, 0, 0, 1]  # the device's own
+    names = {status.name for status in viewer.diagnostics}
+    assert names == {"cameras/front", "cameras/front_depth"}
+
+
+def test_swapped_and_missing_cameras_end_the_process_by_name(ros, tmp_path):
+    rig = tmp_path / "desk.yaml"
+    entry = "width: 640, height: 480, fps: 30"
+    rig.write_text(f'cameras:\n  front: {{serial: "111", {entry}}}\n  wrist: {{serial: "222", {entry}}}\n')
+    swapped = ros.start(ENTRY, name="front", source="realsense", serial="'222'", rig=rig)
+    missing = ros.start(ENTRY, name="wrist", source="realsense", rig=rig)
+    absent = ros.start(ENTRY, name="front", source="playback", serial="/nowhere/desk.db3")
+    for process, text in (
+        (swapped, "cannot start: camera front: cameras are swapped: parameter serial of camera front is 222"),
+        (missing, "cannot start: camera wrist: RealSense 222 is not connected; connected are: "),
+        (absent, "cannot start: camera front: there is no recording /nowhere/desk.db3"),
+    ):
+        assert process.process.wait(15) == 2
+        assert text in process.text()
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_episode_control(lab, hand):
 def test_frames_of_both_cameras_arrive_through_the_software_device(lab, hand):
     front, wrist = (SoftwareColorCamera(lab.name, name) for name in ("front", "wrist"))
     first = front.read(5.0)
-    assert first.rgb.shape == (240, 320, 3) and first.rgb.std() > 5.0
+    assert first.pixels.shape == (240, 320, 3) and first.pixels.std() > 5.0
     assert abs(time.monotonic_ns() - first.capture_ns) < 1_000_000_000
     assert (first.intrinsics.width, first.intrinsics.height) == (320, 240)
     assert first.intrinsics.fx == pytest.approx(308.6, abs=1.0)
@@ -182,9 +182,9 @@ def test_frames_of_both_cameras_arrive_through_the_software_device(lab, hand):
     elapsed = time.monotonic() - start
     assert frames[-1].frame_number - frames[0].frame_number == pytest.approx(30 * elapsed, rel=0.3, abs=2)
     assert np.all(np.diff([frame.capture_ns for frame in frames]) > 0)
-    before = wrist.read(1.0).rgb
+    before = wrist.read(1.0).pixels
     hand.go_home()
-    after = wrist.read(1.0).rgb
+    after = wrist.read(1.0).pixels
     assert np.abs(after.astype(int) - before).mean() > 5.0  # the wrist camera moved with the arm
     lab.stop()
     with pytest.raises(CameraError, match="has stopped"):

@@ -19,7 +19,7 @@ from cameras.shared_frames import (
     ring_path,
 )
 from cameras.software_device import SoftwareColorCamera
-from cameras.source import CameraError, ColorCamera
+from cameras.source import CameraError, Source
 
 SIZE = Intrinsics(64, 48, 61.0, 62.0, 31.5, 23.5)
 
@@ -159,19 +159,19 @@ def test_errors_say_what_to_do(lab):
 
 def test_frames_come_through_librealsense_bit_exact(lab):
     with SharedFrameWriter(lab, "front", SIZE) as writer:
-        camera: ColorCamera = SoftwareColorCamera(lab, "front")
+        camera: Source = SoftwareColorCamera(lab, "front")
         rng = np.random.default_rng(1)
         for number in range(1, 20):
             rgb = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
             capture_ns = 987_654_321_012_345 + 33_333_333 * number
             writer.write(rgb, capture_ns)
             frame = camera.read(1.0)
-            np.testing.assert_array_equal(frame.rgb, rgb)
+            np.testing.assert_array_equal(frame.pixels, rgb)
             assert frame.frame_number == number and abs(frame.capture_ns - capture_ns) <= 100
         intrinsics = frame.intrinsics
         assert (intrinsics.width, intrinsics.height) == (64, 48)
-        assert (intrinsics.fx, intrinsics.fy, intrinsics.ppx, intrinsics.ppy) == (61.0, 62.0, 31.5, 23.5)
-        assert list(intrinsics.coeffs) == [0.0] * 5
+        assert (intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy) == (61.0, 62.0, 31.5, 23.5)
+        assert intrinsics.coefficients == (0.0,) * 5
         with pytest.raises(TimeoutError, match="rendered no frame within"):
             camera.read(0.05)
         late = threading.Timer(0.1, writer.write, (rgb, 42_000_000))

@@ -115,7 +115,7 @@ class CameraNode(ManagedNode):
         return self._measured if self._measured is not None and through_color else frame.intrinsics
 
     def _report(self) -> None:
-        """Publish diagnostics; called on every change of a level, from the camera's thread, and by the timer."""
+        """Publish diagnostics; called on every change, from the camera's thread, and by the timer."""
         now_ns = time.monotonic_ns()
         statuses = {self._names[stream]: status for stream, status in self._loop.status().items()}
         self._diagnostics.publish(to_diagnostics(statuses, self._settings.serial, now_ns))
@@ -125,9 +125,13 @@ class CameraNode(ManagedNode):
         for name, status in statuses.items():
             if status.level == self._logged.get(name):
                 continue
-            log = self.get_logger()
-            say = {"ok": log.info, "degraded": log.warning, "error": log.error}[status.level]
-            say(f"{name}: {status.summary}")
+            text = f"{name}: {status.summary}"
+            if status.level == "ok":  # rclpy wants one line of code for each severity
+                self.get_logger().info(text)
+            elif status.level == "degraded":
+                self.get_logger().warning(text)
+            else:
+                self.get_logger().error(text)
         self._logged, self._logged_ns = dict(levels), now_ns
 
 

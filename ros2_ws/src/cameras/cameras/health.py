@@ -1,6 +1,7 @@
 """How one stream of a camera is doing, in numbers and in words."""
 
 from collections import Counter, deque
+from itertools import pairwise
 from statistics import median
 from typing import Final, Literal
 
@@ -95,6 +96,12 @@ class CameraHealth:
             return "error"
         return "degraded" if self._too_slow() or self._too_old() else "ok"
 
+    def cause(self, now_ns: int) -> str:
+        """What keeps the stream from being ok, in words that stay the same while it stays the same."""
+        if self._refusal is not None and not self._lost:
+            return self._refusal.kind
+        return self.trouble if self.stale(now_ns) else ""
+
     def summary(self, now_ns: int) -> str:
         """One line for a person."""
         silent_s = (now_ns - self._good_ns) / 1e9
@@ -124,7 +131,7 @@ class CameraHealth:
             return 0.0
         if mean:
             return (times[-1] - times[0]) / (len(times) - 1)
-        return median(b - a for a, b in zip(times, times[1:], strict=False))
+        return median(b - a for a, b in pairwise(times))
 
     def _too_slow(self) -> bool:
         return self._recent_period_ns(mean=True) * self._fps * _SLOW_SHARE > 1e9

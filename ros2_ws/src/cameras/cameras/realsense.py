@@ -25,11 +25,11 @@ class RealSenseCamera:
         self._what = f"RealSense {settings.serial}"
         self._unplugged = threading.Event()
         self._device = _devices(context)[settings.serial]
-        self._context = context  # its callback lives as long as it does
-        context.set_devices_changed_callback(self._on_devices_changed)
         config = rs.config()
         config.enable_device(settings.serial)
         self._pipeline = Pipeline(context, config, settings, self._what)
+        self._context = context
+        context.set_devices_changed_callback(self._on_devices_changed)
 
     def _on_devices_changed(self, event: rs.event_information) -> None:
         if event.was_removed(self._device):
