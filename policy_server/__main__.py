@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 
-import cv2
 from policy_api.errors import PolicyApiError
 from policy_api.malloc import keep_large_blocks
+
+from policy_server.threads import share_cores
 
 COMMANDS = {
     "serve": ("policy_server.serve", "serve a policy (what is done if no command is named)"),
@@ -26,10 +27,7 @@ def prepare_process() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))  # while loading there is nothing to drain
     keep_large_blocks()
-    sys.setswitchinterval(0.001)  # a thread that computes in Python holds up the others for a fifth of the usual time
-    # Half of the cores: OpenMP threads that wait for each other spin, and starve the control loop of the same host.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))  # torch reads it when imported
-    cv2.setNumThreads(1)  # frames are decoded in parallel already
+    share_cores()
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -23,6 +23,7 @@ from benchmarks.serving.policies import TimedPolicy, slow_policy
 from policy_server.fixed_hub import FixedHub
 from policy_server.security import server_credentials
 from policy_server.server import PolicyServer, ServerConfig
+from policy_server.threads import share_cores
 
 BARE_METHOD = "/bench.Bare/Infer"
 _THREADS = 16
@@ -77,6 +78,8 @@ def main() -> None:
     parser.add_argument("--tls", type=Path, help="folder with the server's certificate (ours)")
     told = parser.parse_args()
     keep_large_blocks()
+    if told.kind.startswith("ours"):
+        share_cores()  # as `python -m policy_server` does
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
     policy = slow_policy() if told.kind in ("ours-slow", "serial") else TimedPolicy()
     if told.kind.startswith("ours"):
