@@ -139,8 +139,14 @@ class StampedBus(can.BusABC):
 STATUS = codec.encode(codec.ARM_STATUS, {})
 
 
-def test_frames_that_waited_in_the_socket_are_as_old_as_they_are():
-    bus, wall_s = StampedBus(), [1000.0]
+@pytest.fixture
+def stamped_bus():
+    with StampedBus() as bus:
+        yield bus
+
+
+def test_frames_that_waited_in_the_socket_are_as_old_as_they_are(stamped_bus):
+    bus, wall_s = stamped_bus, [1000.0]
     host = PiperHost(bus, wall_clock_ns=lambda: round(wall_s[0] * 1e9))
     host.poll(0)
     bus.messages = [stamped(STATUS, 1000.05)]  # the arm falls silent after it, and the host stalls for 200 ms
@@ -149,8 +155,8 @@ def test_frames_that_waited_in_the_socket_are_as_old_as_they_are():
     assert host.state.status_age_ns == pytest.approx(150_000_000, abs=1000)
 
 
-def test_a_clock_that_jumps_makes_no_frame_older_than_the_poll_before_or_newer_than_now():
-    bus, wall_s = StampedBus(), [1000.0]
+def test_a_clock_that_jumps_makes_no_frame_older_than_the_poll_before_or_newer_than_now(stamped_bus):
+    bus, wall_s = stamped_bus, [1000.0]
     host = PiperHost(bus, wall_clock_ns=lambda: round(wall_s[0] * 1e9))
     host.poll(0)
     for tick, jump_s in enumerate((3600.0, -7200.0, 0.0), start=1):
@@ -160,8 +166,8 @@ def test_a_clock_that_jumps_makes_no_frame_older_than_the_poll_before_or_newer_t
         assert 0 <= host.state.status_age_ns <= 5_000_000
 
 
-def test_bus_off_lasts_until_the_controller_or_a_frame_says_otherwise():
-    bus = StampedBus()
+def test_bus_off_lasts_until_the_controller_or_a_frame_says_otherwise(stamped_bus):
+    bus = stamped_bus
     host = PiperHost(bus)
 
     def poll(*messages):

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from motion_control import ArmController, ChunkRefusedError, Mode, ModeRefusedError, MotionLimits
+from motion_control import ArmController, ChunkRefusedError, Mode, ModeRefusedError, MotionLimits, SafetyLimits
 from node_runtime.main import EXIT_BAD_SETUP, SetupError, end_process
 from node_runtime.qos import LATCHED, RELIABLE
 from node_runtime.ros_time import to_stamp
@@ -61,7 +61,8 @@ class DriverNode(Node):
         except (BusInUseError, BusError) as error:
             raise SetupError(str(error)) from error
         self._host = PiperHost(self._bus)
-        self.controller = ArmController(MotionLimits.default(), PERIOD_NS, parameters.timeouts)
+        safety = SafetyLimits(tcp_speed_m_s=parameters.tcp_speed_m_s)
+        self.controller = ArmController(MotionLimits.default(), PERIOD_NS, parameters.timeouts, safety)
         self.link = ArmLink(self._host, self.controller, parameters.gripper_effort_nm)
         self.loop = LoopClock(PERIOD_NS, time.monotonic_ns())
         self._auto_enable = parameters.auto_enable
@@ -153,6 +154,8 @@ class DriverNode(Node):
             "ticks": loop.ticks,
             "overruns": loop.overruns,
             "limiter_ticks": counters.ticks_limited,
+            "guard_ticks": counters.ticks_guarded,
+            "held_back_by": self.controller.held_back_by,
             "chunks_accepted": counters.chunks_accepted,
             "chunks_refused": counters.chunks_refused,
             "points_dropped": counters.points_dropped,

@@ -1,0 +1,1 @@
+"""Benchmarks of what moves an arm, against peers."""
