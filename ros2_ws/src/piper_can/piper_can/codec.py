@@ -77,11 +77,24 @@ class _Signal(NamedTuple):
     """The range in words, for errors."""
     unit: str
 
+    def allows(self, wire: float, count: int) -> bool:
+        """Whether a value in the wire's unit, and the count that it becomes, may be sent."""
+        slack = _ROUNDING * self.scale
+        return (
+            self.lowest <= count <= self.highest
+            and self.minimum - slack <= wire <= self.maximum + slack
+            and (self.codes is None or count in self.codes)
+        )
+
 
 class _Entry(NamedTuple):
     message: Message
     signals: dict[str, _Signal]
     degree_signals: tuple[str, ...]
+    zeros: dict[str, int]
+    """What 0 is on the wire, for signals that are left out."""
+    required: tuple[str, ...]
+    """Signals that may not be 0."""
 
 
 def load_database() -> Database:
@@ -119,7 +132,14 @@ def _signal(signal: Signal, is_command: bool) -> _Signal:
 def _entry(message: Message) -> _Entry:
     is_command = "Host" in message.senders
     signals = {signal.name: _signal(signal, is_command) for signal in message.signals}
-    return _Entry(message, signals, tuple(name for name, signal in signals.items() if signal.in_degrees))
+    zeros = {name: round(-signal.offset / signal.scale) for name, signal in signals.items()}
+    return _Entry(
+        message=message,
+        signals=signals,
+        degree_signals=tuple(name for name, signal in signals.items() if signal.in_degrees),
+        zeros=zeros,
+        required=tuple(name for name, signal in signals.items() if not signal.allows(0.0, zeros[name])),
+    )
 
 
 DATABASE: Final = load_database()
@@ -145,7 +165,10 @@ def encode(frame_id: int, values: Mapping[str, float]) -> Frame:
             raise UnknownFrameError(
                 f"frame 0x{frame_id:03X} {entry.message.name} has no signal {name!r}; it has {', '.join(entry.signals)}"
             )
-    counts = {name: _count(frame_id, name, signal, values.get(name, 0)) for name, signal in entry.signals.items()}
+    counts = entry.zeros | {name: _count(frame_id, name, entry.signals[name], value) for name, value in values.items()}
+    for name in entry.required:
+        if name not in values:
+            raise _out_of_range(frame_id, name, entry.signals[name], 0)
     return Frame(frame_id, entry.message.encode(counts, scaling=False, strict=False))
 
 
@@ -155,12 +178,7 @@ def _count(frame_id: int, name: str, signal: _Signal, value: float) -> int:
     if not math.isfinite(wire) or (signal.is_code and wire != round(wire)):
         raise _out_of_range(frame_id, name, signal, wire)
     count = round((wire - signal.offset) / signal.scale)
-    slack = _ROUNDING * signal.scale
-    if (
-        not signal.lowest <= count <= signal.highest
-        or not signal.minimum - slack <= wire <= signal.maximum + slack
-        or (signal.codes is not None and count not in signal.codes)
-    ):
+    if not signal.allows(wire, count):
         raise _out_of_range(frame_id, name, signal, wire)
     return count
 

@@ -60,7 +60,7 @@ class DriverNode(Node):
             self._bus = open_bus(parameters.can_interface, parameters.can_channel, **parameters.bus_options)
         except (BusInUseError, BusError) as error:
             raise SetupError(str(error)) from error
-        self._host = PiperHost(self._bus)
+        self._host = PiperHost(self._bus, wall_clock_ns=time.time_ns)
         safety = SafetyLimits(tcp_speed_m_s=parameters.tcp_speed_m_s)
         self.controller = ArmController(MotionLimits.default(), PERIOD_NS, parameters.timeouts, safety)
         self.link = ArmLink(self._host, self.controller, parameters.gripper_effort_nm)
