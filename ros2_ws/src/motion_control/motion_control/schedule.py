@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 MAX_START_DISTANCE_RAD = 0.5
 """A chunk whose first waypoint is further than this from the setpoint does not belong to this arm's present pose."""
 
+EXTRAPOLATION_NS = 100_000_000
+"""How long the arm goes on as before when the next chunk of a policy that streams them is late."""
+
 
 def start_distance(first: Array, setpoint: Array) -> Array:
     """How far each arm joint's first waypoint (..., 7) is from the setpoint (..., 7): (..., 6), rad."""
@@ -28,13 +31,15 @@ def start_distance(first: Array, setpoint: Array) -> Array:
 class Chunk:
     """Waypoints `position` (H, 7), rad and m, due at `time_ns` (H,), monotonic nanoseconds, increasing.
 
-    `observation_ns` is the monotonic time of the observation that the chunk answers.
+    `observation_ns` is the monotonic time of the observation that the chunk answers. `continues`: its policy answers
+    again before the chunk ends, so that the arm need not come to rest at the last waypoint (see `PolicyMotion`).
     Raises `ChunkRefusedError` for wrong shapes, values that are not finite, times that do not increase.
     """
 
     observation_ns: int
     time_ns: NDArray[np.int64]
     position: Array
+    continues: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -74,6 +79,7 @@ class ChunkSchedule:
         self._times: list[int] = []
         self._positions: list[Array] = []
         self._observation_ns: int | None = None
+        self._slope: Array | None = None
 
     @property
     def end_ns(self) -> int | None:
@@ -98,17 +104,31 @@ class ChunkSchedule:
         self._times = [now_ns, *(int(t) for t in chunk.time_ns[dropped:])]
         self._positions = [np.array(start, dtype=np.float64), *chunk.position[dropped:]]
         self._observation_ns = chunk.observation_ns
+        self._slope = None
+        if chunk.continues:
+            change = self._positions[-1] - self._positions[-2]
+            self._slope = change / (self._times[-1] - self._times[-2]) if change.any() else None
         return dropped
 
+    @property
+    def runs_on(self) -> bool:
+        """Whether the last waypoint is passed in motion, by a chunk that is to be continued."""
+        return self._slope is not None
+
     def sample(self, now_ns: int) -> Array | None:
-        """Target (7,) at `now_ns`; the last waypoint once all have passed; None if nothing is scheduled."""
+        """Target (7,) at `now_ns`, None if nothing is scheduled.
+
+        Once all waypoints have passed it is the last one, or runs on as before it for at most `EXTRAPOLATION_NS`.
+        """
         if not self._times:
             return None
         index = bisect_left(self._times, now_ns)
         if index == 0:
             return self._positions[0]
         if index == len(self._times):
-            return self._positions[-1]
+            if self._slope is None:
+                return self._positions[-1]
+            return self._positions[-1] + self._slope * min(now_ns - self._times[-1], EXTRAPOLATION_NS)
         before_ns, after_ns = self._times[index - 1], self._times[index]
         fraction = (now_ns - before_ns) / (after_ns - before_ns)
         return _between(self._positions[index - 1], self._positions[index], fraction)

@@ -7,6 +7,7 @@ from piper_description.joints import (
     HOME_POSITION,
     JOINT_LIMITS,
     JOINT_NAMES,
+    PARK_POSITION,
     JointLimits,
 )
 from piper_description.kinematics import (
@@ -27,6 +28,7 @@ __all__ = [
     "HOME_POSITION",
     "JOINT_LIMITS",
     "JOINT_NAMES",
+    "PARK_POSITION",
     "R_BASE_TOOL_HOME",
     "T_FLANGE_TCP",
     "FirmwareZero",

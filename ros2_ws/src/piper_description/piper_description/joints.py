@@ -53,3 +53,6 @@ HOME_POSITION: Final = _frozen([0.0, 1.2733, -0.9342, 0.0, 0.9699, 0.0, GRIPPER_
 """Pose from which the arm works a table in front of it, rad and m: the tool centre point at (0.28, 0, 0.15) m, the tool
 20 degrees off the vertical, the gripper open. Joint 5 ends at 70 degrees, so a tool that points straight down only
 reaches the lowest 10 cm; at 30 degrees the wrist gets singular (joint 5 at zero) near the table."""
+
+PARK_POSITION: Final = _frozen([0.0, 0.02, -0.02, 0.0, 0.0, 0.0, 0.0])
+"""Pose in which the arm lies folded on itself and stays when the torque goes, rad and m; the gripper shut."""

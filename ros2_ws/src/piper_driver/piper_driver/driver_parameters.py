@@ -22,6 +22,8 @@ class DriverParameters:
     """Turn torque on as soon as the arm is heard."""
     gripper_effort_nm: float = 1.0
     """Torque the gripper may use, 0 to 5 N m."""
+    tcp_speed_m_s: float = 0.25
+    """Largest speed of the tool centre point, 0.01 to 3 m/s."""
     stale_timeout_s: float = 1.0
     """No new chunk for this long after the last waypoint: HOLD."""
     first_chunk_timeout_s: float = 10.0
@@ -37,6 +39,8 @@ class DriverParameters:
                 raise SetupError(f"parameter {name} is {getattr(self, name)}; expected 0.01 to 3600 seconds")
         if not 0.0 <= self.gripper_effort_nm <= 5.0:
             raise SetupError(f"parameter gripper_effort_nm is {self.gripper_effort_nm}; expected 0 to 5 N m")
+        if not 0.01 <= self.tcp_speed_m_s <= 3.0:
+            raise SetupError(f"parameter tcp_speed_m_s is {self.tcp_speed_m_s}; expected 0.01 to 3 m/s")
         if not 1 <= self.can_port <= 65535:
             raise SetupError(f"parameter can_port is {self.can_port}; expected 1 to 65535")
 
