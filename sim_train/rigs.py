@@ -2,6 +2,8 @@
 
 A rig file is a mapping as `sim_train.worlds.randomization.centred` takes it: `<group>.<quantity>` or
 `<camera>.<quantity>`, also nested. Randomization is centred on it. `default` is the nominal rig: nothing was measured.
+Its key `cameras`, which device is which and its lens, is for the robot's camera nodes (`cameras.rig`), and left out
+here.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sim_train.worlds.randomization import Randomization, centred
 
 RIGS_DIR: Final = Path(__file__).resolve().parents[1] / "calibration" / "rigs"
 NOMINAL: Final = "default"
+_OF_CAMERA_NODES: Final = "cameras"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def load_rig(name: str, directory: Path = RIGS_DIR) -> Rig:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of measured values; got {values!r}")
+    values.pop(_OF_CAMERA_NODES, None)
     try:
         centred(Randomization(), values)
     except ValueError as error:

@@ -1,5 +1,7 @@
 """What is said on the command line."""
 
+from dataclasses import replace
+
 import pytest
 
 from sim_train import train
@@ -136,6 +138,9 @@ def test_rigs_are_checked_and_hashed_by_what_they_say(tmp_path):
         load_rig("odd", tmp_path)
     with pytest.raises(ConfigError, match=r"did you mean copy\?"):
         load_rig("coppy", tmp_path)
+    cameras = 'cameras: {front: {serial: "111", width: 640, height: 480, fps: 30}}'
+    (tmp_path / "nodes.yaml").write_text(f"{(tmp_path / 'lab.yaml').read_text()}\n{cameras}\n")
+    assert load_rig("nodes", tmp_path) == replace(rig, name="nodes")  # what camera nodes read is no measured quantity
 
 
 def test_worlds_stand_about_what_was_measured(monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ NAME = "cameras"
 setup(
     name=NAME,
     version="0.1.0",
-    description="Cameras as ROS 2 topics: RealSense devices, software devices, shared frames",
+    description="Cameras as ROS 2 topics: RealSense and V4L2 devices, recordings, software devices, shared frames",
     maintainer="Armature maintainers",
     maintainer_email="maintainers@armature.invalid",
     packages=find_packages(),
