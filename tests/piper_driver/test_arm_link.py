@@ -25,7 +25,8 @@ class Lab:
         self.position = np.array(position, dtype=float)
         self.emulator = ArmEmulator(PlantReading(self.position, np.zeros(7), np.zeros(7)))
         self.controller = ArmController(MotionLimits.default(), PERIOD)
-        self.link = ArmLink(PiperHost(self.host_bus), self.controller, 1.0)
+        self.host = PiperHost(self.host_bus)
+        self.link = ArmLink(self.host, self.controller, 1.0)
         self.now = 10**9
         self.commands = []
         self.answers = []
@@ -38,7 +39,8 @@ class Lab:
             while (message := self.arm_bus.recv(0)) is not None:
                 self.commands.append((message.arbitration_id, bytes(message.data)))
                 if not self.deaf:
-                    self.emulator.receive(message.arbitration_id, message.data)
+                    for frame in self.emulator.receive(message.arbitration_id, message.data):
+                        self.arm_bus.send(to_message(*self.change(frame)))
             self.position = self.emulator.step(0.005).setpoint.copy()
             for frame in self.emulator.feedback(PlantReading(self.position, np.zeros(7), np.zeros(7))):
                 self.arm_bus.send(to_message(*self.change(frame)))
@@ -87,6 +89,7 @@ def test_enable_turns_torque_on_then_selects_the_mode_then_streams(lab):
 
 
 def test_an_arm_that_does_not_answer_is_reported_by_joint(lab):
+    lab.host.request_firmware()
     lab.tick(10)
     lab.deaf = True
     lab.switch(True)
@@ -95,6 +98,27 @@ def test_an_arm_that_does_not_answer_is_reported_by_joint(lab):
     assert answer[0] is False and "joint1, joint2" in answer[1] and "torque on within 3 s" in answer[1]
     assert lab.controller.mode is Mode.DISABLED
     assert 55 <= lab.ids().count(0x471) <= 62
+
+
+def test_no_torque_without_a_firmware_version(lab):
+    lab.tick(10)
+    lab.deaf = True
+    lab.switch(True)
+    lab.tick(610)
+    assert lab.answers[0][0] is False and "did not say its firmware version within 3 s" in lab.answers[0][1]
+    assert set(lab.ids()) == {codec.FIRMWARE} and lab.controller.mode is Mode.DISABLED
+
+
+def test_no_torque_for_a_firmware_that_is_not_known(lab):
+    def newer(frame):
+        return codec.Frame(frame.frame_id, frame.data.replace(b"V1.8", b"V3.8").replace(b"S-V1", b"S-V3"))
+
+    lab.change = lambda frame: newer(frame) if frame.frame_id == codec.FIRMWARE else frame
+    lab.tick(10)
+    lab.switch(True)
+    lab.tick(30)
+    assert lab.answers[0][0] is False and "update Armature" in lab.answers[0][1]
+    assert 0x471 not in lab.ids() and lab.emulator.mode == "off"
 
 
 def test_enable_is_refused_before_any_torque(lab):

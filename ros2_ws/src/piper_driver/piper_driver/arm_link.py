@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from motion_control import ArmController, Feedback, ModeRefusedError, Setpoint
-from piper_can import ArmState, ArmStatusCode, BusError, PiperHost
+from piper_can import ArmState, ArmStatusCode, BusError, FirmwareVersionError, PiperHost
 from piper_description import JOINT_LIMITS
 
 MODE_FRAME_PERIOD_NS = 1_000_000_000
@@ -74,6 +74,7 @@ class ArmLink:
     def switch_torque(self, on: bool, now_ns: int, done: Callable[[bool, str], None]) -> None:
         """Turn torque on and enter HOLD, or leave HOLD and turn it off. `done` gets success and text, now or later.
 
+        There is no torque before the arm has said its firmware version, and none for a version that is not known.
         Raises `ModeRefusedError` if that is not allowed now.
         """
         if on:
@@ -91,11 +92,17 @@ class ArmLink:
 
     def _work_on_torque(self, request: _TorqueRequest, now_ns: int) -> None:
         state = self._host.state
-        if request.on and state.all_enabled:
-            self._finish_enable(now_ns)
+        if request.on and state.all_enabled and self._host.firmware is not None:
+            if self._knows_firmware():
+                self._finish_enable(now_ns)
         elif not request.on and not state.enabled.any():
             self._torque = None
             request.done(True, "torque is off")
+        elif now_ns > request.deadline_ns and request.on and self._host.firmware is None:
+            self.cancel_torque(
+                f"the arm did not say its firmware version within {TORQUE_TIMEOUT_NS / 1e9:.0f} s, so its joint zero "
+                "is unknown; is it a leader arm (make it a follower), or is something else on this bus?"
+            )
         elif now_ns > request.deadline_ns:
             joints = ", ".join(f"joint{i + 1}" for i in range(6) if state.enabled[i] != request.on)
             self.cancel_torque(
@@ -104,10 +111,19 @@ class ArmLink:
             )
         elif now_ns >= request.next_try_ns:
             request.next_try_ns = now_ns + TORQUE_RETRY_NS
-            if request.on:
-                self._host.send_enable()
-            else:
+            if not request.on:
                 self._host.send_disable()
+            elif self._host.firmware is None:
+                self._host.request_firmware()
+            elif self._knows_firmware():
+                self._host.send_enable()
+
+    def _knows_firmware(self) -> bool:
+        try:
+            return self._host.variant is not None
+        except FirmwareVersionError as error:
+            self.cancel_torque(str(error))
+            return False
 
     def _finish_enable(self, now_ns: int) -> None:
         try:
