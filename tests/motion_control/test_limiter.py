@@ -66,38 +66,6 @@ def test_reaches_a_constant_target_without_overshoot_or_chatter(seed):
     assert (velocities[-1] == 0.0).all() or np.abs(velocities[-3:]).max() < 1e-9
 
 
-def test_brakes_from_full_speed_in_the_exact_distance():
-    state = LimiterState.at_rest(LIMITS.lower)
-    while (state.velocity[0]) < LIMITS.velocity[0] - 1e-9:
-        state = LIMITER.step(state, LIMITS.upper)
-    start, ticks = state.position[0], 0
-    while state.velocity.any():
-        state, ticks = LIMITER.brake(state), ticks + 1
-    v, a = LIMITS.velocity[0], LIMITS.acceleration[0]
-    assert abs(ticks - v / (a * DT)) <= 1
-    assert state.position[0] - start == pytest.approx(v * v / (2 * a) - v * DT / 2, abs=1e-6)
-    held = LIMITER.brake(state)
-    assert (held.position == state.position).all()
-
-
-def test_braking_at_any_moment_stays_within_limits():
-    rng = np.random.default_rng(3)
-    state = LimiterState.at_rest(rng.uniform(LIMITS.lower, LIMITS.upper, (500, 7)))
-    far = np.where(rng.random((500, 7)) < 0.5, -99.0, 99.0)
-    for _ in range(60):
-        state = LIMITER.step(state, far)
-        positions, velocities = [state.position], [state.velocity]
-        braking = state
-        for _ in range(3):
-            braking = LIMITER.brake(braking)
-            positions.append(braking.position)
-            velocities.append(braking.velocity)
-        assert_within_limits(np.stack(positions), np.stack(velocities))
-    while state.velocity.any():
-        state = LIMITER.brake(state)
-    assert (LIMITS.outside(state.position) == 0.0).all()
-
-
 def test_a_start_outside_the_limits_moves_only_inwards():
     start = np.where(np.arange(7) < 6, LIMITS.upper + 0.05, LIMITS.upper)
     positions, _ = play([LIMITS.upper + 1.0] * 200, LimiterState.at_rest(start))

@@ -61,3 +61,12 @@ def wait_for(condition, timeout_s=30.0):
             return True
         time.sleep(0.02)
     return False
+
+
+def says_firmware(sdk, version):
+    """Whether the SDK got the version; it is asked again because it forgets an answer that comes at once."""
+    for _ in range(10):
+        if wait_for(lambda: sdk.GetPiperFirmwareVersion() == version, timeout_s=3.0):
+            return True
+        sdk.SearchPiperFirmwareVersion()
+    return False

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from piper_can import codec
 from piper_control import piper_init, piper_interface
-from stock_arm import StockArm, stock_sdk, wait_for
+from stock_arm import StockArm, says_firmware, stock_sdk, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of python-can, for what the SDK calls
 
@@ -26,7 +26,7 @@ def arm():
 
 def test_piper_sdk_enables_moves_grips_and_stops(arm):
     arm, sdk, _ = arm
-    assert wait_for(lambda: sdk.GetPiperFirmwareVersion() == "S-V1.8-5")
+    assert says_firmware(sdk, "S-V1.8-5")
     limits = sdk.GetCurrentMotorAngleLimitMaxVel().current_motor_angle_limit_max_vel  # one object for all answers
     for joint, (lower, upper) in enumerate(zip(LOWER_DEG, UPPER_DEG, strict=True), start=1):
         sdk.SearchMotorMaxAngleSpdAccLimit(joint, 0x01)
@@ -71,7 +71,7 @@ def test_piper_sdk_enables_moves_grips_and_stops(arm):
 def test_piper_control_resets_enables_moves_grips_and_stops(arm):
     arm, sdk, channel = arm
     robot = piper_interface.PiperInterface(channel)
-    assert robot.piper is sdk
+    assert robot.piper is sdk and says_firmware(sdk, "S-V1.8-5")
     assert robot.get_piper_firmware_version() == "1.8.post5"
 
     piper_init.reset_arm(robot, timeout_seconds=60.0)

@@ -1,5 +1,8 @@
 """Setpoint limiter: moves a setpoint toward a target within position, velocity and acceleration limits.
 
+For any number of arms at once, as training needs it; `ArmLimiter` is the same law for the one arm of a driver, where
+`MotionOutput` puts guard and smoothing behind it.
+
 The law is the braking-distance rule (as in libfranka's position-dependent velocity limit), solved exactly for discrete
 time: braking from v by A = a*dt per tick, v, v-A, v-2A, ..., r, 0, covers dt * ((n+1) r + A n(n+1)/2) with n whole
 steps A in v and the rest r. The fastest v whose distance fits what is left to the target is
@@ -66,13 +69,6 @@ class Limiter:
         target = self._clamped(target)
         position, velocity, work = _room(state, target.shape)
         self._toward(position, velocity, target, self._rules, work)
-        return LimiterState(position, velocity)
-
-    def brake(self, state: LimiterState) -> LimiterState:
-        """One tick of slowing down as fast as the acceleration limit allows; at rest the position stays."""
-        position, velocity, work = _room(state, state.position.shape)
-        work[0] = 0.0
-        self._advance(position, velocity, self._rules, work)
         return LimiterState(position, velocity)
 
     def _clamped(self, target: Array) -> Array:
