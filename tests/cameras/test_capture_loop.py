@@ -194,6 +194,17 @@ def test_a_driver_that_hangs_in_open_is_left_behind(start, monkeypatch):
     rig.wait(lambda: rig.closed == 2)  # the late one gives the device back
 
 
+def test_an_error_of_our_own_is_told_and_the_device_given_back(start):
+    rig = start()
+    error = ValueError("no such topic")
+
+    def broken(frame, capture_ns):
+        raise error
+
+    rig.loop._deliver = broken
+    rig.wait(lambda: rig.loop.broken is error and rig.closed == 1)
+
+
 def test_captures_are_stamped_by_the_source(start):
     rig = start()
     steps = np.diff(rig.captures)

@@ -25,6 +25,7 @@ from cameras.frames import Frame, Intrinsics
 from cameras.rig import RigCamera, RigError, camera_of, load_rig_cameras
 from cameras.source import CameraError, CameraSettings, require_present
 
+EXIT_BROKEN: Final = 1
 STOP_TIMEOUT_S: Final = 0.25
 DIAGNOSTICS_PERIOD_S: Final = 0.5
 LOG_PERIOD_NS: Final = 2_000_000_000
@@ -116,6 +117,9 @@ class CameraNode(ManagedNode):
 
     def _report(self) -> None:
         """Publish diagnostics; called on every change, from the camera's thread, and by the timer."""
+        if self._loop.broken is not None:
+            self.get_logger().fatal(f"ends, to be started anew: {self._loop.broken!r}")
+            self.exit_code = EXIT_BROKEN
         now_ns = time.monotonic_ns()
         statuses = {self._names[stream]: status for stream, status in self._loop.status().items()}
         self._diagnostics.publish(to_diagnostics(statuses, self._settings.serial, now_ns))

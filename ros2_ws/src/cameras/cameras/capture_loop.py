@@ -39,8 +39,11 @@ class CaptureLoop:
 
     deliver: called in that thread with every good frame and its monotonic capture time (ns); returns the nanoseconds
         that encoding took.
-    changed: called when a stream's level, or the cause of it, changed; it may call `status`.
+    changed: called when a stream's level, or the cause of it, changed, and when the loop broke; it may call `status`.
     """
+
+    broken: Exception | None = None
+    """What ended the loop although nobody asked for it: an error in `deliver` or in here."""
 
     def __init__(
         self,
@@ -77,6 +80,13 @@ class CaptureLoop:
             }
 
     def _run(self) -> None:
+        try:
+            self._keep_streaming()
+        except Exception as error:  # noqa: BLE001 - whoever owns the loop is told, and ends, instead of staying blind
+            self.broken = error
+            self._changed()
+
+    def _keep_streaming(self) -> None:
         while not self._stop.is_set():
             try:
                 source = self._open()
