@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from piper_can import PiperHost, open_bus
 from piper_description import HOME_POSITION
+from virtual_lab.can_faults import CanFault, FaultKind
 from virtual_lab.lab import REST_POSITION, Lab, NotAtHomeError
 
 from sim_train.worlds import make_world, seeds
@@ -130,3 +131,19 @@ def test_requests_run_in_the_ticking_thread(bench):
     assert future.result(0) is threading.current_thread()
     with pytest.raises(ValueError, match="seed 0"):
         failing.result(0)
+
+
+def test_faults_of_the_wire_begin_and_end_while_the_lab_runs(bench):
+    bench.go_home()
+    bench.lab.set_can_faults([CanFault(FaultKind.OFF, (0x2A5, 0x2A6, 0x2A7)), CanFault(FaultKind.OFF, (0x155,))])
+    target = HOME_POSITION[:6] + np.array([0.2, 0.0, 0.2, 0.0, 0.0, 0.0])
+    before = bench.host.state.joints.stamp_ns
+    bench.host.send_joints(target)
+    bench.run(1.0)
+    assert bench.host.state.joints.stamp_ns == before
+    moved = bench.lab.truth().joint_position - HOME_POSITION
+    assert abs(moved[0]) < 0.01 and moved[2] == pytest.approx(0.2, abs=0.01)
+    bench.lab.set_can_faults([])
+    bench.host.send_joints(target)
+    bench.run(1.0)
+    np.testing.assert_allclose(bench.host.state.joints.position_rad, target, atol=0.01)

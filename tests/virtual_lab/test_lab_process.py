@@ -16,6 +16,7 @@ from cameras.source import CameraError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from piper_can import PiperHost, open_bus
 from piper_description import HOME_POSITION
+from virtual_lab.can_faults import CanFault, FaultKind
 from virtual_lab.client import LabClient, LabError
 
 # Runs stock piper_sdk in a process of its own and prints what it saw.
@@ -169,6 +170,18 @@ def test_episode_control(lab, hand):
         assert set(truth.object_poses) == {"red", "blue"} and truth.object_poses["red"].shape == (7,)
         np.testing.assert_allclose(truth.joint_position[:6], HOME_POSITION[:6], atol=0.01)
         assert client.reset(2_000_005) == instruction
+
+
+def test_faults_of_the_wire_are_switched_by_the_control_service(lab, hand):
+    hand.run(0.5, lambda state: state.status is not None)
+    with LabClient(lab.control) as client:
+        began = client.set_can_faults(CanFault(FaultKind.WRONG, (0x2A1,), {"ArmStatus": 7}))
+        hand.run(3.0, lambda state: state.status.arm_status.name == "COLLISION")
+        assert hand.host.state.status.arm_status.name == "COLLISION"
+        assert 0 < hand.host.state.status.stamp_ns - began < 3_000_000_000
+        client.set_can_faults()
+        hand.run(3.0, lambda state: state.status.arm_status.name == "NORMAL")
+        assert hand.host.state.status.arm_status.name == "NORMAL"
 
 
 def test_frames_of_both_cameras_arrive_through_the_software_device(lab, hand):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_lab import lab_pb2, lab_pb2_grpc
+from virtual_lab.can_faults import CanFault
 
 
 class LabError(RuntimeError):
@@ -36,8 +37,8 @@ class LabTruth:
 class LabClient:
     """Talks to the lab at `address` (host:port); every call has `timeout_s`. It is a context manager.
 
-    Calls raise `LabError`: INVALID_ARGUMENT (seed or task), FAILED_PRECONDITION (arm away from home), UNAVAILABLE or
-    DEADLINE_EXCEEDED (no lab there).
+    Calls raise `LabError`: INVALID_ARGUMENT (seed, task or fault), FAILED_PRECONDITION (arm away from home),
+    UNAVAILABLE or DEADLINE_EXCEEDED (no lab there).
     """
 
     def __init__(self, address: str, timeout_s: float = 5.0) -> None:
@@ -82,6 +83,25 @@ class LabClient:
             joint_position=np.array(reply.joint_position),
             torque_on=reply.torque_on,
         )
+
+    def set_can_faults(self, *faults: CanFault) -> int:
+        """Gives the wire between the arm and its bus these faults, and no other; monotonic ns at which they began."""
+        messages = [
+            lab_pb2.CanFault(
+                kind=fault.kind.value,
+                frame_ids=fault.frame_ids,
+                values=dict(fault.values),
+                every=fault.every,
+                delay_ticks=fault.delay_ticks,
+                share=fault.share,
+            )
+            for fault in faults
+        ]
+        try:
+            request = lab_pb2.SetCanFaultsRequest(faults=messages)
+            return int(self._stub.SetCanFaults(request, timeout=self._timeout_s).since_ns)
+        except grpc.RpcError as error:
+            raise self._error("set the faults of the CAN bus", error) from error
 
     def _error(self, what: str, error: grpc.RpcError) -> LabError:
         code, details = error.code(), error.details()

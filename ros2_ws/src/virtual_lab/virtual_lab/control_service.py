@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from virtual_lab import lab_pb2, lab_pb2_grpc
+from virtual_lab.can_faults import CanFault, FaultKind
 from virtual_lab.lab import Lab, NotAtHomeError
 from virtual_lab.tick_clock import TickClock
 
@@ -59,12 +60,41 @@ class _LabControl(lab_pb2_grpc.LabControlServicer):
             seed=truth.seed,
         )
 
+    def SetCanFaults(  # noqa: N802 - the name in the proto
+        self, request: lab_pb2.SetCanFaultsRequest, context: grpc.ServicerContext
+    ) -> lab_pb2.SetCanFaultsReply:
+        """See lab.proto."""
+        try:
+            faults = [_fault(message) for message in request.faults]
+        except ValueError as error:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+        def switch(lab: Lab) -> int:
+            lab.set_can_faults(faults)
+            return time.monotonic_ns()
+
+        return lab_pb2.SetCanFaultsReply(since_ns=self._in_lab(switch, context))
+
     def _in_lab(self, function: Callable[[Lab], Result], context: grpc.ServicerContext) -> Result:
         future: Future[Result] = self._lab.submit(function)
         try:
             return future.result(_TICK_THREAD_TIMEOUT_S)
         except TimeoutError:
             _abort(context, grpc.StatusCode.UNAVAILABLE, "the lab's loop does not run; it is stopping or stuck")
+
+
+def _fault(message: lab_pb2.CanFault) -> CanFault:
+    known = [kind.value for kind in FaultKind]
+    if message.kind not in known:
+        raise ValueError(f"no fault is called {message.kind!r}; known are {', '.join(known)}")
+    return CanFault(
+        FaultKind(message.kind),
+        tuple(message.frame_ids),
+        dict(message.values),
+        every=message.every,
+        delay_ticks=message.delay_ticks,
+        share=message.share,
+    )
 
 
 def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, text: str) -> NoReturn:

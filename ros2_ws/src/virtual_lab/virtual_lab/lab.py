@@ -1,6 +1,6 @@
 """One lab: a world, the firmware of the arm in it, and the bus between that arm and its host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -9,12 +9,14 @@ from typing import Final, TypeVar
 import can
 import numpy as np
 from numpy.typing import NDArray
+from piper_can import codec
 from piper_can.bus import to_message
 from piper_description import HOME_POSITION
 
 from sim_train.worlds import World
 from sim_train.worlds.seeds import LAB, check_seeds
 from virtual_lab.arm_emulator import ArmEmulator, PlantReading
+from virtual_lab.can_faults import CanFault, CanFaults
 
 Array = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -56,6 +58,7 @@ class Lab:
         self._requests: SimpleQueue[Callable[[], None]] = SimpleQueue()
         world.set_joints(REST_POSITION)
         self._arm = ArmEmulator(self._reading())
+        self._faults_in, self._faults_out = CanFaults(seed), CanFaults(seed)
         self._servo_mode = ""
         self._seed = seed
         self._success = False
@@ -64,14 +67,15 @@ class Lab:
     def tick(self) -> None:
         """One 5 ms step: take in commands, move the world, send feedback. Raises `can.CanError` if the bus fails."""
         self._serve_requests()
-        self._receive()
+        frames = self._receive()
         command = self._arm.step(TICK_S)
         if command.mode != self._servo_mode:
             self._world.set_servo_mode(command.mode)
             self._servo_mode = command.mode
         self._world.step(command.setpoint)
         self._success = self._success or self._world.success
-        for frame in self._arm.feedback(self._reading()):
+        frames += self._arm.feedback(self._reading())
+        for frame in self._faults_out.through(frames):
             self._bus.send(to_message(*frame))
 
     def submit(self, function: Callable[["Lab"], Result]) -> "Future[Result]":
@@ -125,6 +129,12 @@ class Lab:
             torque_on=self._arm.mode == "servo",
         )
 
+    def set_can_faults(self, faults: Iterable[CanFault]) -> None:
+        """From the next frame on, the wire between the arm and the bus has these faults, and no other."""
+        faults = tuple(faults)
+        self._faults_in.set(faults)
+        self._faults_out.set(faults)
+
     def _serve_requests(self) -> None:
         while True:
             try:
@@ -133,15 +143,17 @@ class Lab:
                 return
             call()
 
-    def _receive(self) -> None:
+    def _receive(self) -> list[codec.Frame]:
+        """Gives the arm what came over the bus; its replies."""
+        heard: list[codec.Frame] = []
         for _ in range(_MAX_FRAMES_A_TICK):
             message = self._bus.recv(0)
             if message is None:
-                return
-            if message.is_error_frame or message.is_extended_id or message.is_remote_frame:
-                continue
-            for reply in self._arm.receive(message.arbitration_id, message.data):
-                self._bus.send(to_message(*reply))
+                break
+            if not (message.is_error_frame or message.is_extended_id or message.is_remote_frame):
+                heard.append(codec.Frame(message.arbitration_id, bytes(message.data)))
+        commands = self._faults_in.through(heard)
+        return [reply for frame in commands for reply in self._arm.receive(frame.frame_id, frame.data)]
 
     def _reading(self) -> PlantReading:
         world = self._world

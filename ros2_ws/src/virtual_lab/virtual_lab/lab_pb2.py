@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15virtual_lab/lab.proto\x12\x0evirtual_lab.v1\"B\n\x0cResetRequest\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x16\n\x0e\x66orce_arm_home\x18\x03 \x01(\x08\"!\n\nResetReply\x12\x13\n\x0binstruction\x18\x01 \x01(\t\"\x11\n\x0fGetTruthRequest\"\x8e\x02\n\rGetTruthReply\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x44\n\x0cobject_poses\x18\x02 \x03(\x0b\x32..virtual_lab.v1.GetTruthReply.ObjectPosesEntry\x12\r\n\x05ticks\x18\x03 \x01(\x04\x12\x14\n\x0cmean_loop_hz\x18\x04 \x01(\x01\x12\x16\n\x0ejoint_position\x18\x05 \x03(\x01\x12\x11\n\ttorque_on\x18\x06 \x01(\x08\x12\x0c\n\x04seed\x18\x07 \x01(\x04\x1aH\n\x10ObjectPosesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.virtual_lab.v1.Pose:\x02\x38\x01\"W\n\x04Pose\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x12\t\n\x01z\x18\x03 \x01(\x01\x12\n\n\x02qw\x18\x04 \x01(\x01\x12\n\n\x02qx\x18\x05 \x01(\x01\x12\n\n\x02qy\x18\x06 \x01(\x01\x12\n\n\x02qz\x18\x07 \x01(\x01\x32\x9b\x01\n\nLabControl\x12\x41\n\x05Reset\x12\x1c.virtual_lab.v1.ResetRequest\x1a\x1a.virtual_lab.v1.ResetReply\x12J\n\x08GetTruth\x12\x1f.virtual_lab.v1.GetTruthRequest\x1a\x1d.virtual_lab.v1.GetTruthReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15virtual_lab/lab.proto\x12\x0evirtual_lab.v1\"B\n\x0cResetRequest\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x16\n\x0e\x66orce_arm_home\x18\x03 \x01(\x08\"!\n\nResetReply\x12\x13\n\x0binstruction\x18\x01 \x01(\t\"\x11\n\x0fGetTruthRequest\"\x8e\x02\n\rGetTruthReply\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x44\n\x0cobject_poses\x18\x02 \x03(\x0b\x32..virtual_lab.v1.GetTruthReply.ObjectPosesEntry\x12\r\n\x05ticks\x18\x03 \x01(\x04\x12\x14\n\x0cmean_loop_hz\x18\x04 \x01(\x01\x12\x16\n\x0ejoint_position\x18\x05 \x03(\x01\x12\x11\n\ttorque_on\x18\x06 \x01(\x08\x12\x0c\n\x04seed\x18\x07 \x01(\x04\x1aH\n\x10ObjectPosesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.virtual_lab.v1.Pose:\x02\x38\x01\"W\n\x04Pose\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x12\t\n\x01z\x18\x03 \x01(\x01\x12\n\n\x02qw\x18\x04 \x01(\x01\x12\n\n\x02qx\x18\x05 \x01(\x01\x12\n\n\x02qy\x18\x06 \x01(\x01\x12\n\n\x02qz\x18\x07 \x01(\x01\"\xc3\x01\n\x08\x43\x61nFault\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tframe_ids\x18\x02 \x03(\r\x12\x34\n\x06values\x18\x03 \x03(\x0b\x32$.virtual_lab.v1.CanFault.ValuesEntry\x12\r\n\x05\x65very\x18\x04 \x01(\r\x12\x13\n\x0b\x64\x65lay_ticks\x18\x05 \x01(\r\x12\r\n\x05share\x18\x06 \x01(\x01\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"?\n\x13SetCanFaultsRequest\x12(\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x18.virtual_lab.v1.CanFault\"%\n\x11SetCanFaultsReply\x12\x10\n\x08since_ns\x18\x01 \x01(\x03\x32\xf3\x01\n\nLabControl\x12\x41\n\x05Reset\x12\x1c.virtual_lab.v1.ResetRequest\x1a\x1a.virtual_lab.v1.ResetReply\x12J\n\x08GetTruth\x12\x1f.virtual_lab.v1.GetTruthRequest\x1a\x1d.virtual_lab.v1.GetTruthReply\x12V\n\x0cSetCanFaults\x12#.virtual_lab.v1.SetCanFaultsRequest\x1a!.virtual_lab.v1.SetCanFaultsReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETTRUTHREPLY_OBJECTPOSESENTRY']._loaded_options = None
   _globals['_GETTRUTHREPLY_OBJECTPOSESENTRY']._serialized_options = b'8\001'
+  _globals['_CANFAULT_VALUESENTRY']._loaded_options = None
+  _globals['_CANFAULT_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_RESETREQUEST']._serialized_start=41
   _globals['_RESETREQUEST']._serialized_end=107
   _globals['_RESETREPLY']._serialized_start=109
@@ -45,6 +47,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETTRUTHREPLY_OBJECTPOSESENTRY']._serialized_end=434
   _globals['_POSE']._serialized_start=436
   _globals['_POSE']._serialized_end=523
-  _globals['_LABCONTROL']._serialized_start=526
-  _globals['_LABCONTROL']._serialized_end=681
+  _globals['_CANFAULT']._serialized_start=526
+  _globals['_CANFAULT']._serialized_end=721
+  _globals['_CANFAULT_VALUESENTRY']._serialized_start=676
+  _globals['_CANFAULT_VALUESENTRY']._serialized_end=721
+  _globals['_SETCANFAULTSREQUEST']._serialized_start=723
+  _globals['_SETCANFAULTSREQUEST']._serialized_end=786
+  _globals['_SETCANFAULTSREPLY']._serialized_start=788
+  _globals['_SETCANFAULTSREPLY']._serialized_end=825
+  _globals['_LABCONTROL']._serialized_start=828
+  _globals['_LABCONTROL']._serialized_end=1071
 # @@protoc_insertion_point(module_scope)

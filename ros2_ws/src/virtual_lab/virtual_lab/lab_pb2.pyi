@@ -68,3 +68,38 @@ class Pose(_message.Message):
     qy: float
     qz: float
     def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ..., z: _Optional[float] = ..., qw: _Optional[float] = ..., qx: _Optional[float] = ..., qy: _Optional[float] = ..., qz: _Optional[float] = ...) -> None: ...
+
+class CanFault(_message.Message):
+    __slots__ = ("kind", "frame_ids", "values", "every", "delay_ticks", "share")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FRAME_IDS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    EVERY_FIELD_NUMBER: _ClassVar[int]
+    DELAY_TICKS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    frame_ids: _containers.RepeatedScalarFieldContainer[int]
+    values: _containers.ScalarMap[str, float]
+    every: int
+    delay_ticks: int
+    share: float
+    def __init__(self, kind: _Optional[str] = ..., frame_ids: _Optional[_Iterable[int]] = ..., values: _Optional[_Mapping[str, float]] = ..., every: _Optional[int] = ..., delay_ticks: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
+
+class SetCanFaultsRequest(_message.Message):
+    __slots__ = ("faults",)
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedCompositeFieldContainer[CanFault]
+    def __init__(self, faults: _Optional[_Iterable[_Union[CanFault, _Mapping]]] = ...) -> None: ...
+
+class SetCanFaultsReply(_message.Message):
+    __slots__ = ("since_ns",)
+    SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    since_ns: int
+    def __init__(self, since_ns: _Optional[int] = ...) -> None: ...

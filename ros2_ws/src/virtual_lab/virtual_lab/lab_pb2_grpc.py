@@ -44,6 +44,11 @@ class LabControlStub:
                 request_serializer=virtual__lab_dot_lab__pb2.GetTruthRequest.SerializeToString,
                 response_deserializer=virtual__lab_dot_lab__pb2.GetTruthReply.FromString,
                 _registered_method=True)
+        self.SetCanFaults = channel.unary_unary(
+                '/virtual_lab.v1.LabControl/SetCanFaults',
+                request_serializer=virtual__lab_dot_lab__pb2.SetCanFaultsRequest.SerializeToString,
+                response_deserializer=virtual__lab_dot_lab__pb2.SetCanFaultsReply.FromString,
+                _registered_method=True)
 
 
 class LabControlServicer:
@@ -64,6 +69,14 @@ class LabControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetCanFaults(self, request, context):
+        """Faults of the wire between the arm and its bus, in place of those there were; none ends them.
+        INVALID_ARGUMENT: a fault that makes no sense.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LabControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -76,6 +89,11 @@ def add_LabControlServicer_to_server(servicer, server):
                     servicer.GetTruth,
                     request_deserializer=virtual__lab_dot_lab__pb2.GetTruthRequest.FromString,
                     response_serializer=virtual__lab_dot_lab__pb2.GetTruthReply.SerializeToString,
+            ),
+            'SetCanFaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCanFaults,
+                    request_deserializer=virtual__lab_dot_lab__pb2.SetCanFaultsRequest.FromString,
+                    response_serializer=virtual__lab_dot_lab__pb2.SetCanFaultsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -132,6 +150,33 @@ class LabControl:
             '/virtual_lab.v1.LabControl/GetTruth',
             virtual__lab_dot_lab__pb2.GetTruthRequest.SerializeToString,
             virtual__lab_dot_lab__pb2.GetTruthReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCanFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/virtual_lab.v1.LabControl/SetCanFaults',
+            virtual__lab_dot_lab__pb2.SetCanFaultsRequest.SerializeToString,
+            virtual__lab_dot_lab__pb2.SetCanFaultsReply.FromString,
             options,
             channel_credentials,
             insecure,
