@@ -2,8 +2,7 @@
 
 What the limiter and the guard give is averaged over the last `SMOOTHING_TICKS` ticks, which keeps every limit of a
 joint and bounds its jerk to 2 a / (SMOOTHING_TICKS dt): 500 rad/s^3 at the firmware's 5 rad/s^2 and 200 Hz. What is
-sent follows 7.5 ms behind, and is equal to the bit once the arm stands. Training plays the same setpoints without the
-average, which its servos would not show.
+sent follows 7.5 ms behind, and ends where the limiter ends. Training plays the same setpoints without the average.
 """
 
 from math import isfinite
@@ -22,7 +21,7 @@ from motion_control.safety import SafetyLimits
 Array = NDArray[np.float64]
 
 SMOOTHING_TICKS: Final = 4
-"""A power of two: the average of equal numbers is that number, to the bit."""
+"""A power of two: the average of equal numbers is that number."""
 STILL: Final = 1e-9
 """Velocity, rad/s and m/s, below which a joint stands: what rounding leaves."""
 _MAKER: Final = object()
