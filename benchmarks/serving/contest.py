@@ -35,7 +35,11 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def compete(
-    clients: Mapping[str, Process], rounds: int, requests: int, say: Say, beside: Mapping[str, Process] | None = None
+    clients: Mapping[str, Process],
+    rounds: int,
+    requests: int,
+    say: Say,
+    beside: Mapping[str, Mapping[str, Process]] | None = None,
 ) -> Rounds:
     """Play `rounds` rounds of `requests` requests a client, after one that does not count.
 
@@ -44,7 +48,7 @@ def compete(
         rounds: that count.
         requests: of each client (of each of its robots) in a round.
         say: told how far it is.
-        beside: by contestant, a client that asks half as often at the same time; it is found as "<contestant> beside".
+        beside: by contestant, clients that ask half as often at the same time; they are found under their own names.
     """
     beside = beside or {}
     found = Rounds()
@@ -55,9 +59,11 @@ def compete(
         for name in order:
             say(f"round {number}/{rounds}: {name}")
             clients[name].ask(requests)
-            if name in beside:
-                beside[name].ask(max(1, requests // 2))
-                found.took.setdefault(f"{name} beside", []).append(beside[name].answer())
+            others = beside.get(name, {})
+            for other in others.values():
+                other.ask(max(1, requests // 2))
+            for other_name, other in others.items():
+                found.took.setdefault(other_name, []).append(other.answer())
             found.took.setdefault(name, []).append(clients[name].answer())
     for each in found.took.values():
         del each[0]

@@ -79,10 +79,7 @@ def _target_row(target: Target, values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _rows(title: str, found: Mapping[str, Mapping[str, float]]) -> str:
-    rows = [
-        ("health probe" if name.endswith(" beside") else name, f"{each['p50_ms']:.2f}", f"{each['p99_ms']:.2f}")
-        for name, each in found.items()
-    ]
+    rows = [(name, f"{each['p50_ms']:.2f}", f"{each['p99_ms']:.2f}") for name, each in found.items()]
     return f"## {title}\n\n" + table(("", "p50, ms", "p99, ms"), rows)
 
 
