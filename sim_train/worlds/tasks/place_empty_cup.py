@@ -60,7 +60,7 @@ class PlaceEmptyCup(Task):
             "pick the {} up and put it on the coaster",
         ),
     )
-    max_chunks = 8
+    max_chunks = 10
     hold_s = 0.2
     fooled_by = (
         "pushing the cup onto the coaster",

@@ -59,7 +59,7 @@ class StackBowls(Task):
             "move the {} bowl and stack it on the other one",
         ),
     )
-    max_chunks = 9
+    max_chunks = 10
     hold_s = 0.2
     manner = "carry"
     fooled_by = (
