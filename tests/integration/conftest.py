@@ -45,9 +45,11 @@ class Ring:
         self.processes.append(process)
         return process
 
-    def start_server(self):
+    def start_server(self, backend=None):
+        """Of the ring's checkpoint, or of another backend ("scripted:wave")."""
         name = f"server{len(self.processes)}"
-        arguments = ("--checkpoint", str(self.checkpoint), "--address", self.server_address)
+        what = ("--backend", backend) if backend else ("--checkpoint", str(self.checkpoint))
+        arguments = (*what, "--address", self.server_address)
         server = self.start(name, "policy_server", *arguments)
         wait_until_serving(self.server_address, server, self.tmp_path / f"{name}.log")
         return server
