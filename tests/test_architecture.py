@@ -175,6 +175,52 @@ def test_motion_control_reads_no_clock():
     assert not faults, "time comes in as now_ns:\n" + "\n".join(faults)
 
 
+BUS_OWNERS = {"piper_can", "piper_driver", "virtual_lab"}
+"""Packages that may touch a CAN bus; the lab is the arm at its other end."""
+MOVING_CALLS = re.compile(r"send_(joint|gripper|mit|pose|target)\w*$")
+
+
+def robot_sources():
+    """Hand-written files of the rooms and the packages, with the package's name."""
+    for folder in (*(ROOT / room for room in ROOMS), *WORKSPACE.glob("*/*/")):
+        for path in folder.rglob("*.py"):
+            if not path.name.endswith(GENERATED):
+                yield folder.name, path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_no_import_leads_to_the_bus_but_the_drivers():
+    faults = []
+    for package, path, tree in robot_sources():
+        for node, name in imported_names(tree):
+            if name.split(".")[0] in ("can", "piper_can", "piper_driver") and package not in BUS_OWNERS:
+                faults.append(f"{place(path, node)} imports {name}")
+            if name == "can" and package == "piper_driver":
+                faults.append(f"{place(path, node)} goes around piper_can")
+    assert not faults, "the driver is the only writer of the bus:\n" + "\n".join(faults)
+
+
+def test_what_moves_the_arm_is_sent_from_limited_setpoints_only():
+    """Only a function that takes a `Setpoint` may send targets, and only `MotionOutput` can make one."""
+    faults, senders = [], 0
+    for package, path, tree in robot_sources():
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
+            sends = [n for n in calls if MOVING_CALLS.match(dotted(n.func).split(".")[-1])]
+            limited = any(a.annotation is not None and dotted(a.annotation) == "Setpoint" for a in function.args.args)
+            faults += [f"{place(path, n)} sends a target that is no Setpoint" for n in sends if not limited]
+            senders += len(sends)
+        for node in ast.walk(tree):
+            name = dotted(node)
+            if package == "motion_control" and path.name == "output.py":
+                continue
+            if name.split(".")[-1] == "_MAKER" or (isinstance(node, ast.Call) and dotted(node.func) == "Setpoint"):
+                faults.append(f"{place(path, node)} makes a Setpoint of its own")
+    assert senders >= 2, "the driver's sending is not recognised any more"
+    assert not faults, "\n".join(faults)
+
+
 def test_no_machine_is_named():
     faults = []
     for path in files():
