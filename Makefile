@@ -12,7 +12,7 @@ export AMENT_PREFIX_PATH ?= $(CURDIR)/.venv
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow bench-worlds bench-rl bench-rl-gpu bench-serving lint format lock clean
+.PHONY: help setup demo test test-slow bench-worlds bench-rl bench-rl-gpu bench-serving faults lint format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ bench-rl-gpu: setup ## measure the small policy on a GPU: seconds by phase, MFU,
 
 bench-serving: setup ## compare the policy server with a bare call, LeRobot and one by one; fuzz it; writes benchmarks/results
 	@$(PYTHON_BIN) -m benchmarks.serving $(ARGS)
+
+faults: setup ## put every fault of the matrix into the real loop, measure what happens; writes docs/faults.md
+	@$(PYTHON_BIN) -m benchmarks.faults $(ARGS)
 
 lint: setup ## check style, types and who may import whom
 	@.venv/bin/ruff check .

@@ -1,0 +1,99 @@
+"""Runs rows of the matrix, keeps the rigs that they need, and tells how far it is."""
+
+import argparse
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.faults import rows_arm, rows_loop, rows_machine, rows_recording
+from benchmarks.faults.attempt import MAKERS, Attempt, RigName, SkipRowError
+from benchmarks.faults.catalogue import BY_ID
+from benchmarks.faults.processes import TryError
+from benchmarks.faults.results import Results, figures
+from benchmarks.faults.ring import Ring
+from benchmarks.faults.robot import Robot
+
+BUILT = (rows_arm, rows_loop, rows_machine, rows_recording)
+"""Modules that name the functions of rows."""
+
+
+class Rigs:
+    """At most one rig at a time; the next one ends it. A context manager."""
+
+    def __init__(self, log_dir: Path) -> None:
+        self._log_dir = log_dir
+        self._name: RigName = "none"
+        self._rig: Any = None
+
+    def get(self, name: RigName) -> Any:  # noqa: ANN401 - each row knows the class of its rig
+        """The rig, ready for a try. Raises `TryError` if it cannot be made ready."""
+        if name == "none":
+            return self._log_dir
+        if self._name != name:
+            self.drop()
+            self._rig = Ring(self._log_dir) if name == "ring" else Robot(self._log_dir)
+            self._name = name
+        try:
+            self._rig.ready()
+        except TryError:
+            self.drop()
+            raise
+        return self._rig
+
+    def drop(self) -> None:
+        """End the rig, if there is one."""
+        if self._rig is not None:
+            self._rig.close()
+        self._rig, self._name = None, "none"
+
+    def __enter__(self) -> "Rigs":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.drop()
+
+
+def run_matrix(told: argparse.Namespace, scratch: Path, console: Console) -> int:
+    """Make the tries that are missing. See `__main__`."""
+    results = Results(told.results, told.page)
+    chosen = sorted(MAKERS) if told.rows is None else told.rows
+    if unknown := [row for row in chosen if row not in BY_ID]:
+        raise ValueError(f"there is no row {unknown[0]}; rows are 1 to {max(BY_ID)}")
+    if missing := [row for row in chosen if row not in MAKERS]:
+        raise ValueError(f"row {missing[0]} ({BY_ID[missing[0]].fault}) has no test yet")
+    chosen.sort(key=lambda row: (MAKERS[row].rig, row))
+    with Rigs(scratch) as rigs:
+        for row in chosen:
+            if told.again:
+                results.forget(row)
+            _tries(row, told.tries, rigs, results, console)
+    results.save()
+    good = [each for each in results.rows() if each.row.id in chosen]
+    console.print(f"{sum(each.passed is True for each in good)} of {len(good)} rows passed; see {told.page}")
+    return 0 if all(each.passed for each in good if not each.skipped) else 1
+
+
+def _tries(row: int, wanted: int, rigs: Rigs, results: Results, console: Console) -> None:
+    maker = MAKERS[row]
+    while results.tried(row) < wanted:
+        number = results.tried(row)
+        try:
+            attempt = maker.make(rigs.get(maker.rig), number)
+        except SkipRowError as error:
+            results.skip(row, str(error))
+            console.print(f"row {row}, {BY_ID[row].fault}: not tried: {error}", highlight=False)
+            return
+        except TryError as error:
+            attempt = Attempt(failure=str(error))
+            rigs.drop()
+        results.add(row, attempt)
+        one = figures(BY_ID[row], [attempt])
+        text = f"row {row}, {BY_ID[row].fault}: try {number + 1} of {wanted}: "
+        text += "passed" if one.passed else f"no ({attempt.failure or '; '.join(attempt.breaches) or 'too late'})"
+        if attempt.react_ms is not None:
+            text += f", {attempt.react_ms:.1f} ms"
+        console.print(text, style="" if one.passed else "red", highlight=False)
