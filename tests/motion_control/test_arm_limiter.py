@@ -47,8 +47,8 @@ def test_braking_ends_where_it_was_foreseen_and_inside_the_limits(seed):
         q = ONE.advance(q, [x * DT for x in v])
         ticks += 1
         if ticks == half:
-            assert np.allclose(q, middle, atol=1e-12)
-    assert np.allclose(q, rest, atol=1e-12) and ticks <= 122
+            assert np.allclose(q[:6], middle, atol=1e-12)
+    assert np.allclose(q[:6], rest, atol=1e-12) and ticks <= 122
     assert (LIMITS.outside(np.array(q)) == 0.0).all()
 
 

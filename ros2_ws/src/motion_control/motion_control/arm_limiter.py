@@ -19,6 +19,7 @@ class ArmLimiter:
         self.lower: Floats = limits.lower.tolist()
         self.upper: Floats = limits.upper.tolist()
         self.max_step: Floats = (limits.acceleration * dt_s).tolist()
+        self._arm_steps = self.max_step[:6]
         self.top_speed: Floats = limits.velocity.tolist()
         per_distance = (1.0 / (limits.acceleration * dt_s * dt_s)).tolist()
         self._rules = list(zip(self.lower, self.upper, self.top_speed, self.max_step, per_distance, strict=True))
@@ -59,21 +60,22 @@ class ArmLimiter:
     def braking_path(self, position: Floats, velocity: Floats) -> tuple[Floats, Floats, int]:
         """Where `brake` brings the arm from `position` with `velocity`: halfway in time, and at rest; and that half.
 
-        Positions (7,), inside the position limits; half the ticks until the joints that move the tool stand.
+        Joint angles (6,), inside the position limits if `velocity` is one of this class; half the ticks until the
+        joints that move the tool, 1 to 5, stand.
         """
-        ticks = [int(abs(v) / step) for v, step in zip(velocity, self.max_step, strict=True)]
+        ticks = [int(abs(v) / step) for v, step in zip(velocity, self._arm_steps, strict=False)]
         half = (max(ticks[:5]) + 1) // 2
         middle, rest = [], []
-        for v, step, n in zip(velocity, self.max_step, ticks, strict=True):
+        for q, v, step, n in zip(position, velocity, self._arm_steps, ticks, strict=False):
             if n == 0:
-                middle.append(0.0)
-                rest.append(0.0)
+                middle.append(q)
+                rest.append(q)
                 continue
             k = n if n < half else half
             slope = step * 0.5 if v > 0.0 else -step * 0.5
-            middle.append(self.dt_s * k * (v - slope * (k + 1)))
-            rest.append(self.dt_s * n * (v - slope * (n + 1)))
-        return self.advance(position, middle), self.advance(position, rest), half
+            middle.append(q + self.dt_s * k * (v - slope * (k + 1)))
+            rest.append(q + self.dt_s * n * (v - slope * (n + 1)))
+        return middle, rest, half
 
     def advance(self, position: Floats, change: Floats) -> Floats:
         """`position` + `change`, kept inside the position limits; from outside them only inwards."""

@@ -18,7 +18,6 @@ from piper_description.collision import (
     SELF_COLLISION_PAIRS,
     SHOULDER,
     UPPER_ARM,
-    WRIST,
     WRIST_RADIUS,
 )
 from piper_description.kinematics import _A, _D, FINGER_ORIGIN_M, THETA_OFFSET
@@ -83,19 +82,28 @@ def self_clearance(q: Floats) -> float:
     (x1, y1, _), (x2, y2, _) = FOREARM.start, FOREARM.end
     forearm = (elbow_r + x1 * c3 - y1 * s3, 0.0, elbow_z - x1 * s3 - y1 * c3)
     along_forearm = ((x2 - x1) * c3 - (y2 - y1) * s3, 0.0, -(x2 - x1) * s3 - (y2 - y1) * c3)
-    shoulder = (0.0, 0.0, _SHOULDER_Z)
+    ax, ay, az = axis
+    near, long = _FLANGE + GRIPPER.start[2], GRIPPER.end[2] - GRIPPER.start[2]
+    gripper = (wrist[0] + ax * near, ay * near, wrist[2] + az * near)
     at = {
-        "base": (BASE.start, (0.0, 0.0, BASE.end[2])),
-        "shoulder": ((0.0, SHOULDER.start[2], _SHOULDER_Z), (0.0, 2.0 * SHOULDER.end[2], 0.0)),
-        "upper arm": (shoulder, (UPPER_ARM.end[0] * c2, 0.0, -UPPER_ARM.end[0] * s2)),
+        "base": _BASE,
+        "shoulder": _SHOULDER,
+        "upper arm": ((0.0, 0.0, _SHOULDER_Z), (UPPER_ARM.end[0] * c2, 0.0, -UPPER_ARM.end[0] * s2)),
         "forearm": (forearm, along_forearm),
-        "wrist": (wrist, _scaled(axis, -WRIST.end[1])),
-        "gripper": (_plus(wrist, axis, _FLANGE + GRIPPER.start[2]), _scaled(axis, GRIPPER.end[2] - GRIPPER.start[2])),
+        "wrist": (wrist, (ax * _FLANGE, ay * _FLANGE, az * _FLANGE)),
+        "gripper": (gripper, (ax * long, ay * long, az * long)),
     }
-    return min(segment_distance(*at[a], *at[b]) - radii for a, b, radii in _PAIRS)
+    least = 9.0
+    for a, b, radii in _PAIRS:
+        room = segment_distance(*at[a], *at[b]) - radii
+        if room < least:
+            least = room
+    return least
 
 
 Vector = tuple[float, float, float]
+_BASE = (BASE.start, (0.0, 0.0, BASE.end[2]))
+_SHOULDER = ((0.0, SHOULDER.start[2], _SHOULDER_Z), (0.0, 2.0 * SHOULDER.end[2], 0.0))
 _PAIRS = [(a, b, CAPSULES[a].radius + CAPSULES[b].radius) for a, b in SELF_COLLISION_PAIRS]
 
 
@@ -110,19 +118,12 @@ def segment_distance(p: Vector, u: Vector, q: Vector, v: Vector) -> float:
     uu, vv, uv = ux * ux + uy * uy + uz * uz, vx * vx + vy * vy + vz * vz, ux * vx + uy * vy + uz * vz
     uw, vw = ux * wx + uy * wy + uz * wz, vx * wx + vy * wy + vz * wz
     det = uu * vv - uv * uv
-    s = min(max((uv * vw - uw * vv) / det, 0.0), 1.0) if det > 1e-12 else 0.0
+    s = (uv * vw - uw * vv) / det if det > 1e-12 else 0.0
+    s = 0.0 if s < 0.0 else 1.0 if s > 1.0 else s
     t = (uv * s + vw) / vv
-    if t < 0.0:
-        t, s = 0.0, min(max(-uw / uu, 0.0), 1.0)
-    elif t > 1.0:
-        t, s = 1.0, min(max((uv - uw) / uu, 0.0), 1.0)
+    if t < 0.0 or t > 1.0:
+        t = 0.0 if t < 0.0 else 1.0
+        s = (uv * t - uw) / uu
+        s = 0.0 if s < 0.0 else 1.0 if s > 1.0 else s
     dx, dy, dz = wx + s * ux - t * vx, wy + s * uy - t * vy, wz + s * uz - t * vz
     return sqrt(dx * dx + dy * dy + dz * dz)
-
-
-def _scaled(u: Vector, factor: float) -> Vector:
-    return (u[0] * factor, u[1] * factor, u[2] * factor)
-
-
-def _plus(p: Vector, u: Vector, factor: float) -> Vector:
-    return (p[0] + u[0] * factor, p[1] + u[1] * factor, p[2] + u[2] * factor)

@@ -1,6 +1,7 @@
 """What the arm reports, and what its silence, its faults and its torque mean for the mode."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class FeedbackWatch:
         """What the arm sent last; None if it never sent anything."""
         if feedback is None or feedback is self.newest:
             return
-        if feedback.position.shape == (7,) and np.isfinite(feedback.position).all():
+        if feedback.position.shape == (7,) and all(map(isfinite, feedback.position.tolist())):
             self.newest = feedback
             self._hold.feed(feedback.stamp_ns)
             self._fault.feed(feedback.stamp_ns)

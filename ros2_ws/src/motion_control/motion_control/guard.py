@@ -47,8 +47,9 @@ class Guard:
         self.forget()
 
     def forget(self) -> None:
-        """The arm is at another pose now."""
+        """The arm stands at another pose now."""
         self._now: _Tool | None = None
+        self._rest: tuple[Floats, _Tool] | None = None
         self._compared: tuple[Floats, float] = ([0.0] * 7, float("-inf"))
 
     def steer(self, position: Floats, velocity: Floats, wanted: Floats) -> Floats:
@@ -60,31 +61,44 @@ class Guard:
             self.reason = ""
             return wanted
         now = self._now or self._tool(position)
-        path = self._path(position, wanted)
+        rest = self._rest or (position, now)  # where braking ends that began with the last tick
+        path = self._path(now, position, wanted)
         if self._is_clear(position, now, path):
-            self._now = path.after
-            return wanted
+            return self._go(path, wanted)
         braking = self._limiter.brake(velocity)
-        share = self._share(now, path, self._path(position, braking))
+        share = self._share(position, now, path, braking, rest)
         if share > 0.0:
             slower = [b + share * (w - b) for b, w in zip(braking, wanted, strict=True)]
-            path, reason = self._path(position, slower), self.reason
+            path, reason = self._path(now, position, slower), self.reason
             if self._is_clear(position, now, path):
-                self._now, self.reason = path.after, reason
-                return slower
+                self.reason = reason
+                return self._go(path, slower)
             self.reason = reason
-        self._now = None
+        self._now, self._rest = None, rest
         return braking
 
-    def _path(self, position: Floats, velocity: Floats) -> "_Path":
+    def braked(self) -> None:
+        """The arm brakes by itself in this tick; it comes to rest where that was foreseen."""
+        self.reason = ""
+        self._now = None
+
+    def _go(self, path: "_Path", velocity: Floats) -> Floats:
+        self._now, self._rest = path.after, (path.stop, path.rest)
+        return velocity
+
+    def _path(self, now: "_Tool", position: Floats, velocity: Floats) -> "_Path":
+        """A tick and braking after it, which is not worked out if the tick alone is too fast."""
         following = self._limiter.advance(position, [v * self._dt_s for v in velocity])
-        middle, rest, ticks = self._limiter.braking_path(following, velocity)
-        return _Path(following, rest, self._tool(following), self._tool(middle), self._tool(rest), ticks)
+        after = self._tool(following)
+        if _distance(now, after) > self._step_m:
+            return _Path(following, following, after, after, after, -1)
+        middle, stop, ticks = self._limiter.braking_path(following, velocity)
+        return _Path(following, stop, after, self._tool(middle), self._tool(stop), ticks)
 
     def _is_clear(self, q: Floats, now: "_Tool", path: "_Path") -> bool:
         """Whether the tick and braking after it keep everything; if not, `reason` says what it is."""
         self.reason = ""
-        if self._too_fast(now, path):
+        if self._too_fast(path):
             self.reason = "tool speed"
         elif (face := self._beyond(now, path)) is not None:
             self.reason = _FACES[face // 2]
@@ -92,15 +106,15 @@ class Guard:
             self.reason = "own links"
         return not self.reason
 
-    def _too_fast(self, now: "_Tool", path: "_Path") -> bool:
+    def _too_fast(self, path: "_Path") -> bool:
         """Also while braking: joints that undo each other's motion of the tool may stop at different times.
 
         A speed that falls evenly to zero is on average three quarters of itself in the first half of the time, and a
         quarter in the second one.
         """
-        most, half = self._step_m, path.ticks * self._step_m + ROUNDING_M
+        half = path.ticks * self._step_m + ROUNDING_M
         return (
-            _distance(now, path.after) > most
+            path.ticks < 0
             or _distance(path.after, path.middle) > 0.8 * half
             or _distance(path.middle, path.rest) > 0.5 * half
         )
@@ -117,18 +131,19 @@ class Guard:
                 return face
         return None
 
-    def _share(self, now: "_Tool", path: "_Path", braking: "_Path") -> float:
-        """Estimate of how far one may go from braking (0) to what was wanted (1)."""
+    def _share(self, q: Floats, now: "_Tool", path: "_Path", braking: Floats, rest: "tuple[Floats, _Tool]") -> float:
+        """Estimate of how far one may go from `braking` (0), which ends at `rest`, to what was wanted (1)."""
+        stop, at_rest = rest
+        share = 1.0
         if self.reason == "tool speed":
-            share = _share_within(_step(now, braking.after), _step(now, path.after), self._step_m)
+            slowest = self._tool(self._limiter.advance(q, [v * self._dt_s for v in braking]))
+            share = _share_within(_step(now, slowest), _step(now, path.after), self._step_m)
         elif self.reason == "own links":
             at, clearance = self._compared
-            least, wanted = _turned(at, braking), _turned(at, path)
+            least, wanted = _turned(at, q, stop), _turned(at, path.following, path.stop)
             share = max(clearance - least, 0.0) / max(wanted - least, 1e-12)
         else:
-            share = 1.0
-            faces = zip(now.depths, braking.rest.depths, path.rest.depths, strict=True)
-            for here, least, wanted in faces:
+            for here, least, wanted in zip(now.depths, at_rest.depths, path.rest.depths, strict=True):
                 if wanted > max(here, 0.0):
                     share = min(share, max(max(here, 0.0) - least, 0.0) / max(wanted - least, 1e-12))
         return min(share, 1.0) * INTERPOLATION_SHARE
@@ -145,12 +160,12 @@ class Guard:
     def _links_are_clear(self, q: Floats, path: "_Path") -> bool:
         """Whether no two links come too near. Compares them at most once, but for an arm that is too near already."""
         at, clearance = self._compared
-        if _turned(at, path) <= clearance:
+        if _turned(at, path.following, path.stop) <= clearance:
             return True
-        middle = [(a + b) * 0.5 for a, b in zip(path.following, path.stop, strict=True)]
+        middle = [(a + b) * 0.5 for a, b in zip(path.following, path.stop, strict=False)]
         clearance = self_clearance(middle) - SELF_DISTANCE_M
         self._compared = (middle, clearance)
-        turned = _turned(middle, path)
+        turned = _turned(middle, path.following, path.stop)
         if turned <= clearance:
             return True
         if turned > CREEP_M:
@@ -169,7 +184,7 @@ class _Tool(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """A tick and braking after it: joints (7,) after the tick and at rest; the tool then and halfway between."""
+    """A tick and braking after it: joints (6,) or (7,) after it and at rest; the tool then and halfway between."""
 
     following: Floats
     stop: Floats
@@ -177,12 +192,11 @@ class _Path(NamedTuple):
     middle: _Tool
     rest: _Tool
     ticks: int
-    """From `after` to `middle`."""
+    """From `after` to `middle`; -1 if the tick is too fast to look further."""
 
 
-def _turned(at: Floats, path: _Path) -> float:
-    """Bound on how much nearer two links can be anywhere on a path than they are at the pose `at`, m."""
-    following, stop = path.following, path.stop
+def _turned(at: Floats, following: Floats, stop: Floats) -> float:
+    """Bound on how much nearer two links can be anywhere between two poses than they are at the pose `at`, m."""
     bound = 0.0
     for i, lever in enumerate(SELF_LEVERS_M, 1):
         bound += lever * max(abs(following[i] - at[i]), abs(stop[i] - at[i]))

@@ -93,7 +93,7 @@ class MotionOutput:
     def toward(self, target: Array) -> None:
         """One tick toward `target` (7,). Raises TargetRefusedError, and does nothing, if it is not finite."""
         goal = target.tolist()
-        if len(goal) != 7 or not all(isfinite(value) for value in goal):
+        if len(goal) != 7 or not all(map(isfinite, goal)):
             raise TargetRefusedError(f"a target is 7 finite numbers; got {target}; the setpoint was not moved")
         self._advance(self._limiter.toward(self._q, self._v, goal))
 
@@ -103,7 +103,7 @@ class MotionOutput:
 
     def brake(self) -> None:
         """One tick of braking as hard as the acceleration limits allow."""
-        self._guard.reason = ""
+        self._guard.braked()
         self._move(self._limiter.brake(self._v))
 
     def setpoint(self, mode: Mode, send: bool) -> Setpoint:

@@ -65,7 +65,9 @@ class Chunk:
 
 def _between(before: Array, after: Array, fraction: Array | float) -> Array:
     """Point on the line at `fraction` in (0, 1]; exactly `after` at 1."""
-    return np.where(np.asarray(fraction) >= 1.0, after, before + (after - before) * fraction)
+    if isinstance(fraction, float):
+        return after if fraction >= 1.0 else before + (after - before) * fraction
+    return np.where(fraction >= 1.0, after, before + (after - before) * fraction)
 
 
 class ChunkSchedule:
