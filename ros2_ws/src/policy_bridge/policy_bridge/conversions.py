@@ -6,7 +6,7 @@ from builtin_interfaces.msg import Duration
 from node_runtime.ros_time import NS_PER_S, to_monotonic_ns, to_stamp
 from piper_description import JOINT_NAMES
 from policy_api.schema import EncodedImage
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from policy_bridge.observation_sync import JointSample
@@ -18,6 +18,20 @@ def to_encoded_image(message: CompressedImage) -> EncodedImage:
     data = bytes(message.data)
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
     return EncodedImage("jpeg", width, height, data, to_monotonic_ns(message.header.stamp))
+
+
+def to_depth_image(message: Image) -> EncodedImage:
+    """A depth picture in millimetres, its bytes as they are. ValueError if it is none, or has gaps between its rows."""
+    expected = message.width * message.height * 2
+    if message.encoding != "16UC1" or message.is_bigendian or message.step != 2 * message.width:
+        raise ValueError(
+            f"expected 16UC1, little-endian, rows of {2 * message.width} bytes; got {message.encoding}, "
+            f"{'big' if message.is_bigendian else 'little'}-endian, rows of {message.step} bytes"
+        )
+    data = bytes(message.data)
+    if len(data) != expected:
+        raise ValueError(f"{message.width}x{message.height} pixels are {expected} bytes; got {len(data)}")
+    return EncodedImage("z16", message.width, message.height, data, to_monotonic_ns(message.header.stamp))
 
 
 def to_joint_sample(message: JointState) -> JointSample:

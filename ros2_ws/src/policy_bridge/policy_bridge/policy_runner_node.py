@@ -21,12 +21,18 @@ from policy_api.client import PolicyClient
 from policy_api.errors import DeadlineExceeded, ServerBusy, ServerUnavailable, UnknownSession
 from policy_api.malloc import keep_large_blocks
 from policy_api.schema import ActionChunk, PolicySpec
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from policy_bridge.conversions import parse_mode, to_encoded_image, to_joint_sample, to_joint_trajectory
+from policy_bridge.conversions import (
+    parse_mode,
+    to_depth_image,
+    to_encoded_image,
+    to_joint_sample,
+    to_joint_trajectory,
+)
 from policy_bridge.observation_sync import JointSample
 from policy_bridge.pacing import Pacing
 from policy_bridge.runner import PolicyRunner
@@ -186,18 +192,23 @@ class PolicyRunnerNode(ManagedNode):
 
     def _subscribe_cameras(self, spec: PolicySpec) -> None:
         for camera in spec.cameras:
-            if camera.name not in self._subscribed:
-                topic = f"/cameras/{camera.name}/image/compressed"
-                self.create_subscription(CompressedImage, topic, partial(self._on_image, camera.name), LATEST)
-                self._subscribed.add(camera.name)
+            if camera.name in self._subscribed:
+                continue
+            topic, on_image = f"/cameras/{camera.name}/image", partial(self._on_image, camera.name)
+            if camera.depth is None:
+                self.create_subscription(CompressedImage, f"{topic}/compressed", on_image, LATEST)
+            else:
+                self.create_subscription(Image, topic, on_image, LATEST)
+            self._subscribed.add(camera.name)
 
-    def _on_image(self, camera: str, message: CompressedImage) -> None:
+    def _on_image(self, camera: str, message: CompressedImage | Image) -> None:
         if self._runner.sync is None or not self._runner.running:
             return
         try:
-            image = to_encoded_image(message)
+            image = to_depth_image(message) if isinstance(message, Image) else to_encoded_image(message)
         except ValueError as error:
-            self._runner.fail(f"camera {camera}: not a JPEG ({error})")
+            kind = "depth picture" if isinstance(message, Image) else "JPEG"
+            self._runner.fail(f"camera {camera}: not a {kind} ({error})")
             self._report_changes()
             return
         self._runner.sync.on_image(camera, image)
