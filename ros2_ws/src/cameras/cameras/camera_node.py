@@ -86,7 +86,8 @@ class CameraNode(ManagedNode):
             rig = camera_of(load_rig_cameras(path), name, serial if of_device else "", path)
             serial = rig.serial if of_device else serial
         mode = (rig.width, rig.height, rig.fps) if rig else (640, 480, 30)
-        width, height, fps = (self._number(k, v) for k, v in zip(("width", "height", "fps"), mode, strict=True))
+        width, height = self._number("width", mode[0]), self._number("height", mode[1])
+        fps = self._number("fps", mode[2])
         if rig and (width, height) != mode[:2]:
             raise RigError(
                 f"parameters width and height say {width}x{height}, {path} says {mode[0]}x{mode[1]} for camera {name}, "
