@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +18,8 @@ class FakeNode:
     def __init__(self):
         self.controller = ArmController(MotionLimits.default(), PERIOD_NS)
         self.loop = LoopClock(PERIOD_NS, time.monotonic_ns())
-        self.lost = False
-        self.link = SimpleNamespace(bus_lost=lambda _now: self.lost, last_bus_error="network is down")
+        self.finished = False
+        self.calls = 0
         self.setpoint = None
         now = time.monotonic_ns()
         self.tick(now)
@@ -64,7 +63,24 @@ def test_a_signal_and_a_failing_callback_end_at_rest(crash, exit_code, mode):
     assert executor.spins == 20, "no callbacks while the arm comes to rest"
 
 
-def test_a_lost_bus_ends_the_process():
+def test_a_lifecycle_that_has_ended_ends_the_process():
     node = FakeNode()
-    executor = FakeExecutor(lambda: setattr(node, "lost", True))
-    assert run_until(threading.Event(), node, executor) == 1
+    executor = FakeExecutor(lambda: setattr(node, "finished", True))
+    assert run_until(threading.Event(), node, executor) == 0
+    assert node.controller.at_rest and node.controller.mode is Mode.HOLD
+
+
+def test_callbacks_that_wait_are_served_in_one_period():
+    node, stop = FakeNode(), threading.Event()
+    ticks = []
+
+    class Busy:
+        def spin_once(self, timeout_sec):
+            ticks.append(node.loop.ticks)
+            if len(ticks) < 10:
+                node.calls += 1
+            else:
+                stop.set()
+
+    assert run_until(stop, node, Busy()) == 0
+    assert len(set(ticks)) < 10, "more than one a period"

@@ -1,5 +1,6 @@
 """The driver's parameters: names, defaults, checks."""
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,12 +13,17 @@ from rclpy.node import Node
 class DriverParameters:
     """ROS parameters of `piper_driver`; a field is a parameter of the same name and type."""
 
+    arm: str = ""
+    """Name of this arm where there are several, as `left`: its joints are then `left_joint1` .. and its frames
+    `left_base_link` ... Start it in a namespace of the same name."""
     can_interface: str = "socketcan"
     """`socketcan` for an arm, `udp_multicast` for a virtual one in another process."""
     can_channel: str = "can0"
     """Network device, or the multicast group's address."""
     can_port: int = 43113
     """UDP port of `udp_multicast`."""
+    autostart: bool = True
+    """Configure and activate at start; without it a lifecycle manager does."""
     auto_enable: bool = False
     """Turn torque on as soon as the arm is heard."""
     gripper_effort_nm: float = 1.0
@@ -28,15 +34,29 @@ class DriverParameters:
     """No new chunk for this long after the last waypoint: HOLD."""
     first_chunk_timeout_s: float = 10.0
     """Policy authority without a first chunk for this long: HOLD."""
-    feedback_hold_s: float = 0.1
+    feedback_hold_s: float = 0.04
     """No feedback from the arm for this long: HOLD."""
-    feedback_fault_s: float = 0.5
+    feedback_fault_s: float = 0.1
     """No feedback from the arm for this long: FAULT."""
+    tracking_error_rad: float = 0.15
+    """A joint further from where it was told to be: HOLD where it is. 0.02 to 1 rad."""
+    late_ticks_to_hold: int = 4
+    """So many late periods in a row: HOLD. 1 to 1000."""
 
     def __post_init__(self) -> None:
         for name in ("stale_timeout_s", "first_chunk_timeout_s", "feedback_hold_s", "feedback_fault_s"):
             if not 0.01 <= getattr(self, name) <= 3600.0:
                 raise SetupError(f"parameter {name} is {getattr(self, name)}; expected 0.01 to 3600 seconds")
+        if self.arm and not re.fullmatch("[a-z][a-z0-9_]*", self.arm):
+            raise SetupError(f"parameter arm is {self.arm!r}; expected lower-case letters, as 'left', or nothing")
+        if self.feedback_hold_s > self.feedback_fault_s:
+            raise SetupError(
+                f"parameter feedback_hold_s is {self.feedback_hold_s}, above feedback_fault_s, {self.feedback_fault_s}"
+            )
+        if not 0.02 <= self.tracking_error_rad <= 1.0:
+            raise SetupError(f"parameter tracking_error_rad is {self.tracking_error_rad}; expected 0.02 to 1 rad")
+        if not 1 <= self.late_ticks_to_hold <= 1000:
+            raise SetupError(f"parameter late_ticks_to_hold is {self.late_ticks_to_hold}; expected 1 to 1000")
         if not 0.0 <= self.gripper_effort_nm <= 5.0:
             raise SetupError(f"parameter gripper_effort_nm is {self.gripper_effort_nm}; expected 0 to 5 N m")
         if not 0.01 <= self.tcp_speed_m_s <= 3.0:
@@ -58,6 +78,11 @@ class DriverParameters:
             feedback_hold_ns=int(self.feedback_hold_s * 1e9),
             feedback_fault_ns=int(self.feedback_fault_s * 1e9),
         )
+
+    @property
+    def prefix(self) -> str:
+        """What stands in front of this arm's joints and frames."""
+        return f"{self.arm}_" if self.arm else ""
 
     @property
     def bus_options(self) -> dict[str, Any]:

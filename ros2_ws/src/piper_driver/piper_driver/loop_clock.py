@@ -43,6 +43,8 @@ class LoopClock:
         self.ticks = 0
         self.overruns = 0
         """Ticks that were dropped because their time had passed."""
+        self.missed_in_a_row = 0
+        """Ticks in a row that took longer than their period, or began so late that the next one was dropped."""
         self.lateness = DurationHistogram()
         """From a tick's deadline to its begin."""
         self.work = DurationHistogram()
@@ -63,6 +65,7 @@ class LoopClock:
         earliest_ns = max(self._last_ns + self.period_ns // 2, now_ns)
         periods = max(1, -((self.deadline_ns - earliest_ns) // self.period_ns))
         self.overruns += periods - 1
+        self.missed_in_a_row = self.missed_in_a_row + 1 if periods > 1 else 0
         self.deadline_ns += periods * self.period_ns
 
     @property
