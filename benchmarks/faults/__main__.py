@@ -6,6 +6,7 @@ benchmarks/results/faults.json, and docs/faults.md is written anew; a run that w
 
 import argparse
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.faults.matrix import run_matrix  # ROS reads its settings when it is imported
 
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the loop's processes are ended, too
     try:
         return run_matrix(told, scratch, console)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from rich.console import Console
 from benchmarks.faults import rows_arm, rows_loop, rows_machine, rows_recording
 from benchmarks.faults.attempt import MAKERS, Attempt, RigName, SkipRowError
 from benchmarks.faults.catalogue import BY_ID
+from benchmarks.faults.chaos import Outcome, run_seed
 from benchmarks.faults.processes import TryError
 from benchmarks.faults.results import Results, figures
 from benchmarks.faults.ring import Ring
@@ -26,6 +27,7 @@ class Rigs:
         self._log_dir = log_dir
         self._name: RigName = "none"
         self._rig: Any = None
+        self._started = False
 
     def get(self, name: RigName) -> Any:  # noqa: ANN401 - each row knows the class of its rig
         """The rig, ready for a try. Raises `TryError` if it cannot be made ready."""
@@ -35,7 +37,11 @@ class Rigs:
             self.drop()
             self._rig = Ring(self._log_dir) if name == "ring" else Robot(self._log_dir)
             self._name = name
+            self._started = False
         try:
+            if not self._started:
+                self._rig.start()
+                self._started = True
             self._rig.ready()
         except TryError:
             self.drop()
@@ -71,10 +77,33 @@ def run_matrix(told: argparse.Namespace, scratch: Path, console: Console) -> int
             if told.again:
                 results.forget(row)
             _tries(row, told.tries, rigs, results, console)
+        _chaos(range(told.first_seed, told.first_seed + told.chaos), rigs, results, console)
     results.save()
     good = [each for each in results.rows() if each.row.id in chosen]
     console.print(f"{sum(each.passed is True for each in good)} of {len(good)} rows passed; see {told.page}")
-    return 0 if all(each.passed for each in good if not each.skipped) else 1
+    clean = not (results.counts["chaos_breaches"] or results.counts["chaos_failures"])
+    return 0 if clean and all(each.passed for each in good if not each.skipped) else 1
+
+
+def _chaos(seeds: range, rigs: Rigs, results: Results, console: Console) -> None:
+    """Random runs that were not made yet; see `chaos`."""
+    counts = results.counts
+    for seed in seeds:
+        if seed in counts["chaos_seeds"]:
+            continue
+        try:
+            outcome = run_seed(rigs.get("ring"), seed)
+        except TryError as error:
+            outcome = Outcome(seed, (), (), f"the loop could not be started: {error}")
+        if outcome.failure:
+            rigs.drop()
+        counts["chaos_seeds"].append(seed)
+        counts["chaos_runs"] = len(counts["chaos_seeds"])
+        counts["chaos_breaches"] += outcome.told(*outcome.breaches)
+        counts["chaos_failures"] += outcome.told(outcome.failure)
+        results.save()
+        bad = outcome.told(*outcome.breaches, outcome.failure)
+        console.print(f"seed {seed}: {'; '.join(bad) or 'fine'}", style="red" if bad else "", highlight=False)
 
 
 def _tries(row: int, wanted: int, rigs: Rigs, results: Results, console: Console) -> None:

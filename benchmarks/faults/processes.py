@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-START_S: Final = 90.0
+START_S: Final = 180.0
 """Processes that import ROS and a simulator take long to start on a busy machine."""
 _NUMBERS: Final = itertools.count(1)
 _NODE: Final = "from {0} import {1}; {1}()"

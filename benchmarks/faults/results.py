@@ -76,7 +76,13 @@ class Results:
         self._page = page
         self._attempts: dict[int, list[Attempt]] = {}
         self._skipped: dict[int, str] = {}
-        self.counts: dict[str, Any] = {"property_cases": 0, "chaos_runs": 0, "chaos_breaches": [], "chaos_failures": []}
+        self.counts: dict[str, Any] = {
+            "property_cases": 0,
+            "chaos_runs": 0,
+            "chaos_seeds": [],
+            "chaos_breaches": [],
+            "chaos_failures": [],
+        }
         if self._path.exists():
             self._read(json.loads(self._path.read_text(encoding="utf-8")))
 

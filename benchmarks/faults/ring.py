@@ -18,35 +18,37 @@ RUNNER: Final = "policy_bridge.policy_runner_node:main"
 CAMERA: Final = "cameras.camera_node:main"
 INFER_TIMEOUT_S: Final = 0.5
 """Longest that the runner waits for an answer: what the matrix asks of a server that hangs."""
+QUESTION_BYTES: Final = 1000
+"""Questions hold a picture; what gRPC itself sends is smaller."""
 _CONTRACT: Final = Path(__file__).resolve().parents[2] / "policy_server" / "backends" / "contract.json"
 _MOTIONS: Final = (
-    "contract: contract.json\nmotions:\n  wave: {kind: wave, action: dy, amplitude: 0.008, period_s: 4.0}\n"
+    "contract: contract.json\nmotions:\n  wave: {kind: wave, action: dy, amplitude: 0.004, period_s: 4.0}\n"
 )
-_HORIZON, _DT_S = 12, 0.1
+_HORIZON, _DT_S = 12, 0.05
 
 
 class Ring(Robot):
     """A robot whose runner reaches its policy server through a proxy, and asks while it plays."""
 
     def __init__(self, log_dir: Path) -> None:
+        super().__init__(log_dir)
         self._backend = f"scripted:{_write_motion(log_dir)}#wave"
         self.server_address = f"127.0.0.1:{free_port()}"
-        self.server = self.start_server(log_dir)
         self.proxy = TcpProxy(self.server_address)
-        super().__init__(log_dir)
-        self._camera = self._start_camera()
-        self.runner = self.start_runner()
 
-    def start_server(self, log_dir: Path | None = None) -> Child:
+    def start(self) -> None:
+        """See `Robot.start`."""
+        self.start_server()
+        super().start()
+        self._start_camera()
+        self.start_runner()
+
+    def start_server(self) -> None:
         """A policy server at this ring's address, serving; the one before must have ended."""
-        self.server = self.new_server(self.server_address, log_dir or self.log_dir)
+        arguments = ["policy_server", "--backend", self._backend, "--address", self.server_address]
+        arguments += ["--admin", f"127.0.0.1:{free_port()}"]
+        self.server = self.keep(Child.module("policy_server", arguments, self.log_dir))
         self.wait_serving()
-        return self.server
-
-    def new_server(self, address: str, log_dir: Path) -> Child:
-        """A policy server process anywhere."""
-        arguments = ["policy_server", "--backend", self._backend, "--address", address]
-        return Child.module("policy_server", [*arguments, "--admin", f"127.0.0.1:{free_port()}"], log_dir)
 
     def wait_serving(self) -> int:
         """Monotonic ns at which the server was seen to serve."""
@@ -64,14 +66,14 @@ class Ring(Robot):
 
             return wait_for(serving, START_S, "the policy server to serve")
 
-    def start_runner(self) -> Child:
+    def start_runner(self) -> None:
         """A policy runner that asks through the proxy."""
         options = {"server_address": self.proxy.address, "infer_timeout_s": INFER_TIMEOUT_S, "max_chunks": 100_000}
-        return Child.node("runner", RUNNER, options, self.log_dir)
+        self.runner = self.keep(Child.node("runner", RUNNER, options, self.log_dir))
 
-    def _start_camera(self) -> Child:
+    def _start_camera(self) -> None:
         options = {"name": "front", "source": "software", "serial": self.lab_name, "width": 320, "height": 240}
-        return Child.node("camera", CAMERA, options, self.log_dir)
+        self._camera = self.keep(Child.node("camera", CAMERA, options, self.log_dir))
 
     def ready(self) -> None:
         """A run of the policy is in progress and has played some chunks; see `Robot.ready`."""
@@ -80,11 +82,12 @@ class Ring(Robot):
             self.start_server()
         if not self.runner.alive:
             self.desk.runner.clear()
-            self.runner = self.start_runner()
+            self.start_runner()
         if not self._camera.alive:
-            self._camera = self._start_camera()
+            self._start_camera()
         self.desk.switch("/policy_runner/run", False, START_S)
         super().ready()
+        self.at_rest()
         self.go_home()
         self.start_run()
         self.begin_record()
@@ -95,8 +98,10 @@ class Ring(Robot):
         self.desk.instruct("wave")
         time.sleep(0.2)
         for _ in range(5):
-            if self.desk.mode != "POLICY":
+            try:  # the hold that ended the run before may come late
                 self.to_policy()
+            except TryError:
+                continue
             started, text = self.desk.switch("/policy_runner/run", True)
             if not started:
                 raise TryError(f"run: {text}")
@@ -121,17 +126,23 @@ class Ring(Robot):
         wait_for(found, timeout_s, f"a runner that is {' or '.join(states)}; it is {self.status.state}")
         return found()[0]
 
-    def resumed(self, since_ns: int, timeout_s: float) -> int:
-        """When the policy had authority again after `since_ns`."""
-        return self.desk.mode_since(since_ns, timeout_s, "POLICY")
+    def played(self, since_ns: int, chunks: int, timeout_s: float) -> int:
+        """When the runner first said after `since_ns` that it has played more than `chunks` chunks."""
+
+        def found() -> list[int]:
+            return [s.time_ns for s in list(self.desk.runner) if s.time_ns >= since_ns and s.what.chunks > chunks]
+
+        wait_for(found, timeout_s, f"another chunk; the run is {self.status.state}: {self.status.reason}")
+        return found()[0]
+
+    def asked(self, since_ns: int) -> int:
+        """When the runner sent its first question after `since_ns`; `since_ns` if it sent none."""
+        return next((t for t, size in list(self.proxy.questions) if t > since_ns and size > QUESTION_BYTES), since_ns)
 
     def close(self) -> None:
         """End the processes."""
-        self.runner.end()
-        self._camera.end()
         super().close()
         self.proxy.close()
-        self.server.end()
 
 
 def _write_motion(log_dir: Path) -> Path:

@@ -38,30 +38,37 @@ class Robot:
         self.wire = Wire(self.channel, self.port)
         self.desk = Desk()
         self.lab = LabClient(self._control)
-        self.lab_process = self.start_lab()
-        self.driver = self.start_driver()
+        self._children: list[Child] = []
 
-    def start_lab(self) -> Child:
+    def start(self) -> None:
+        """Start the processes. Raises `TryError` if one does not come up; `close` ends the others."""
+        self.start_lab()
+        self.start_driver()
+
+    def keep(self, child: Child) -> Child:
+        """This process ends with the robot."""
+        self._children.append(child)
+        return child
+
+    def start_lab(self) -> None:
         """A lab on this robot's bus; the one before must have ended."""
         arguments = ["virtual_lab", "--can-channel", self.channel, "--can-port", str(self.port)]
         arguments += ["--control-address", self._control, "--lab", self.lab_name, "--seed", str(SEED)]
-        self.lab_process = Child.module("lab", arguments, self.log_dir)
+        self.lab_process = self.keep(Child.module("lab", arguments, self.log_dir))
         try:
             self.lab.wait_ready(START_S)
         except LabError as error:
             raise TryError(str(error)) from error
-        return self.lab_process
 
-    def start_driver(self, env: Mapping[str, str] | None = None, **parameters: object) -> Child:
+    def start_driver(self, env: Mapping[str, str] | None = None, **parameters: object) -> None:
         """A driver on this robot's bus; it becomes the robot's."""
         self.driver = self.new_driver(env, **parameters)
-        return self.driver
 
     def new_driver(self, env: Mapping[str, str] | None = None, **parameters: object) -> Child:
-        """A driver process; the caller ends it if the robot shall keep the one it has."""
+        """Another driver process on this bus, beside the robot's own."""
         options = {"can_interface": "udp_multicast", "can_channel": self.channel, "can_port": self.port}
         options |= {"tcp_speed_m_s": 1.0, **parameters}
-        return Child.node("driver", DRIVER, options, self.log_dir, env)
+        return self.keep(Child.node("driver", DRIVER, options, self.log_dir, env))
 
     def ready(self) -> None:
         """Everything runs, nothing is wrong with the wire, and the arm holds; the record begins anew.
@@ -171,10 +178,10 @@ class Robot:
             time.sleep(0.1)
 
     def close(self) -> None:
-        """End the processes."""
-        self.driver.end()
+        """End the processes, those that use the others first."""
+        for child in reversed(self._children):
+            child.end()
         self.lab.close()
-        self.lab_process.end()
         self.desk.close()
         self.wire.close()
 

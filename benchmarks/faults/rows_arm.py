@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from piper_can import codec
 from piper_description import HOME_POSITION
+from piper_driver.driver_parameters import DriverParameters
 from virtual_lab.can_faults import CanFault, FaultKind
 
 from benchmarks.faults.attempt import Attempt, since_ms, tries
@@ -35,13 +36,17 @@ def _after_fault(robot: Robot, since_ns: int, *modes: str, failure: str = "") ->
     except TryError as error:
         heard_ns, failure = None, failure or f"no reaction: {error}"
     commands = robot.commands()
-    slowed_ns = slows_ns(commands, 0, since_ns)
     return Attempt(
         since_ms(since_ns, heard_ns),
-        since_ms(since_ns, slowed_ns if slowed_ns is not None else heard_ns),
+        since_ms(since_ns, _first(slows_ns(commands, 0, since_ns), heard_ns)),
         failure=failure or _dropped(commands),
         breaches=robot.breaches(),
     )
+
+
+def _first(slowed_ns: int | None, heard_ns: int | None) -> int | None:
+    """When the reaction had begun for sure: setpoints were slower, or the driver said so, which is in the same tick."""
+    return min((t for t in (slowed_ns, heard_ns) if t is not None), default=None)
 
 
 def _dropped(commands: list[Command]) -> str:
@@ -92,13 +97,14 @@ def feedback_off_by_300_degrees(robot: Robot, number: int) -> Attempt:
 
 @tries(25, rig="arm")
 def arm_does_not_follow(robot: Robot, number: int) -> Attempt:
-    """In motion: the arm no longer hears its targets, as one that is held back; from 0.1 rad behind on."""
+    """In motion: the arm no longer hears its targets, as one that is held back; from the error allowed on."""
     robot.sweep(4.0)
     robot.lab.set_can_faults(CanFault(FaultKind.OFF, codec.JOINT_TARGETS))
+    limit = DriverParameters().tracking_error_rad
     stuck = float(robot.lab.truth().joint_position[0])
-    wait_for(lambda: abs(robot.setpoint()[0] - stuck) > 0.1, 3.0, "a setpoint 0.1 rad ahead")
+    wait_for(lambda: abs(robot.setpoint()[0] - stuck) > limit, 3.0, "a setpoint far ahead")
     each = targets(robot.commands())[0]
-    since_ns = int(each.time_ns[np.abs(each.position[:, 0] - stuck) > 0.1][0])
+    since_ns = int(each.time_ns[np.abs(each.position[:, 0] - stuck) > limit][0])
     return _after_fault(robot, since_ns, "HOLD", "FAULT")
 
 
@@ -192,7 +198,7 @@ def two_writers(robot: Robot, number: int) -> Attempt:
     foreign = {(frame.frame_id, bytes(frame.data)) for frame in frames}
     ours = [c for c in robot.commands() if (c.frame_id, c.data) not in foreign]
     slowed_ns = slows_ns(ours, 0, began_ns)
-    return Attempt(since_ms(sent_ns, heard_ns), since_ms(sent_ns, slowed_ns or heard_ns), failure=failure)
+    return Attempt(since_ms(sent_ns, heard_ns), since_ms(sent_ns, _first(slowed_ns, heard_ns)), failure=failure)
 
 
 @tries(31, rig="arm")

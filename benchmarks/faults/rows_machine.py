@@ -127,7 +127,7 @@ def _send_bad(robot: Robot, send: Callable[[NDArray[np.float64]], Any], names: s
 
 
 def _trajectory(robot: Robot, position: NDArray[np.float64], observed_ns: int | None = None) -> None:
-    times = np.arange(1, len(position) + 1) * 0.1
+    times = np.arange(1, len(position) + 1, dtype=np.float64) * 0.1
     robot.desk.publish_trajectory(position, times, observed_ns or time.monotonic_ns(), list(JOINT_NAMES))
 
 
@@ -196,7 +196,7 @@ def _chunk(position: NDArray[np.float64]) -> Chunk:
 
 @tries(10, rig="arm")
 def changes_direction(robot: Robot, number: int) -> Attempt:
-    """Waypoints 50 ms apart that jump to and fro by 0.2 rad, for two seconds: smooth, and noticed."""
+    """Waypoints 50 ms apart that jump to and fro by 0.2 rad, for two seconds: smooth, and the driver stops it."""
     robot.to_policy()
     start = robot.setpoint()
     began_ns = time.monotonic_ns()

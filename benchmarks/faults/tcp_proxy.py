@@ -5,6 +5,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from dataclasses import dataclass, replace
 from random import Random
 from types import TracebackType
@@ -55,6 +56,8 @@ class TcpProxy:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self.address = ""
+        self.questions: list[tuple[int, int]] = []
+        """Monotonic ns and bytes of each piece that callers sent, whether or not it was passed on."""
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
         if not self._ready.wait(_START_S):
@@ -114,6 +117,8 @@ class TcpProxy:
         due = 0.0
         with contextlib.suppress(OSError, asyncio.CancelledError):
             while data := await source.read(_READ_BYTES):
+                if sink is both[1]:
+                    self.questions.append((time.monotonic_ns(), len(data)))
                 faults = self._faults
                 due = max(due, self._loop.time() + faults.latency_s + self._random.random() * faults.jitter_s)
                 size = faults.slice_bytes or len(data)
