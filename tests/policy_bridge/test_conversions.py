@@ -3,7 +3,8 @@ import pytest
 from builtin_interfaces.msg import Time
 from policy_api.images import decode_image
 from policy_api.schema import DepthRange
-from policy_bridge.conversions import to_depth_image
+from policy_bridge.conversions import to_depth_image, to_joint_trajectory
+from policy_bridge.pace import Play
 from sensor_msgs.msg import Image
 
 
@@ -36,3 +37,12 @@ def test_a_depth_picture_keeps_its_millimetres():
 def test_what_is_no_depth_picture_is_refused(changes, text):
     with pytest.raises(ValueError, match=text):
         to_depth_image(depth_message(**changes))
+
+
+@pytest.mark.parametrize("continues", [False, True])
+def test_only_a_motion_that_goes_on_ends_with_a_velocity(continues):
+    position = np.array([np.zeros(7), np.full(7, 0.02)])
+    message = to_joint_trajectory(Play(10**9, np.array([1_050_000_000, 1_100_000_000]), position, continues))
+    assert not message.points[0].velocities
+    expected = [0.4] * 7 if continues else []
+    np.testing.assert_allclose(list(message.points[1].velocities), expected)

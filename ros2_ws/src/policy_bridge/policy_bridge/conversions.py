@@ -48,7 +48,10 @@ def to_joint_sample(message: JointState) -> JointSample:
 
 
 def to_joint_trajectory(play: Play) -> JointTrajectory:
-    """Chunk for the driver: the stamp is the observation's time, every point counts from it."""
+    """Chunk for the driver: the stamp is the observation's time, every point counts from it.
+
+    Where the motion is meant to go on, the last point has the velocity of the way to it.
+    """
     message = JointTrajectory(joint_names=list(JOINT_NAMES))
     message.header.stamp = to_stamp(play.observation_ns)
     for due_ns, position in zip(play.time_ns, play.position, strict=True):
@@ -58,6 +61,9 @@ def to_joint_trajectory(play: Play) -> JointTrajectory:
                 positions=position.tolist(), time_from_start=Duration(sec=seconds, nanosec=nanoseconds)
             )
         )
+    if play.continues and len(play.position) > 1:
+        seconds = (int(play.time_ns[-1]) - int(play.time_ns[-2])) / NS_PER_S
+        message.points[-1].velocities = ((play.position[-1] - play.position[-2]) / seconds).tolist()
     return message
 
 

@@ -16,11 +16,15 @@ LEAD_NS = 20_000_000
 
 @dataclass(frozen=True, eq=False)
 class Play:
-    """Waypoints (H, 7), rad and m, due at `time_ns` (H,), in answer to the observation of `observation_ns`."""
+    """Waypoints (H, 7), rad and m, due at `time_ns` (H,), in answer to the observation of `observation_ns`.
+
+    `continues`: the motion is meant to go on after the last waypoint; otherwise it ends there.
+    """
 
     observation_ns: int
     time_ns: NDArray[np.int64]
     position: NDArray[np.float64]
+    continues: bool = False
 
 
 @dataclass(frozen=True, eq=False)

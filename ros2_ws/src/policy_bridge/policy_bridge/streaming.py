@@ -158,7 +158,7 @@ class Streaming:
         if self._playing is not None and self._playing_until_ns > now_ns:
             rows = np.vstack([self._playing, rows])
             time_ns = np.concatenate([[self._playing_until_ns], time_ns])
-        return Play(observation_ns, time_ns, rows)
+        return Play(observation_ns, time_ns, rows, continues=True)
 
     def _dropped(self, reason: str) -> None:
         self.late += 1
