@@ -1,4 +1,4 @@
-"""The fault matrix: `python -m benchmarks.faults [--rows 1,2] [--tries N] [--chaos N] [--again]`.
+"""The fault matrix: `python -m benchmarks.faults [--rows 1,2] [--tries N] [--chaos N] [--properties] [--again]`.
 
 Puts each fault into the real loop and measures what happens. Every try is kept at once in
 benchmarks/results/faults.json, and docs/faults.md is written anew; a run that was interrupted goes on where it was.
@@ -24,6 +24,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tries", type=int, default=DEFAULT_TRIES, help="of each row (default: %(default)s)")
     parser.add_argument("--again", action="store_true", help="drop the tries of these rows and make them anew")
     parser.add_argument("--chaos", type=int, default=0, help="random runs of the whole loop (default: none)")
+    parser.add_argument("--properties", action="store_true", help="check the invariant in 100,000 random cases, too")
     parser.add_argument("--first-seed", type=int, default=0, help="of the random runs (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder (default: %(default)s)")
     parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "faults.md", help="(default: %(default)s)")
@@ -31,7 +32,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if told.tries < 1 or told.chaos < 0:
         parser.error(f"--tries is {told.tries} and --chaos {told.chaos}; expected at least 1 and 0")
     if not told.rows:
-        told.rows = [] if told.chaos else None
+        told.rows = [] if told.chaos or told.properties else None
     elif all(word.strip().isdecimal() for word in told.rows.split(",")):
         told.rows = [int(word) for word in told.rows.split(",")]
     else:

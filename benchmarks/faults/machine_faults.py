@@ -23,7 +23,8 @@ _SPIN: Final = "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nw
 class FakeClock:
     """A wall clock that can be made to jump, for processes that are started with `env`; the monotonic one stays true.
 
-    Raises `SkipRowError` where libfaketime is not installed; the variable LIBFAKETIME may name it.
+    Raises `SkipRowError` where libfaketime is not installed, or breaks the monotonic clock; the variable LIBFAKETIME
+    may name it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,6 +41,11 @@ class FakeClock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
         }
+        probe = [sys.executable, "-c", "import time; time.sleep(0.01)"]
+        if subprocess.run(probe, env=self.env, capture_output=True, check=False).returncode != 0:
+            raise SkipRowError(
+                f"{found[0]} breaks sleeping on the monotonic clock (0.9.10 does); a later one is needed"
+            )
 
     def jump(self, offset_s: int) -> None:
         """The wall clock is so far ahead of the true time from now on."""

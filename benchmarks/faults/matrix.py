@@ -12,6 +12,7 @@ from benchmarks.faults.attempt import MAKERS, Attempt, RigName, SkipRowError
 from benchmarks.faults.catalogue import BY_ID
 from benchmarks.faults.chaos import Outcome, run_seed
 from benchmarks.faults.processes import TryError
+from benchmarks.faults.properties import run_properties
 from benchmarks.faults.results import Results, figures
 from benchmarks.faults.ring import Ring
 from benchmarks.faults.robot import Robot
@@ -77,12 +78,23 @@ def run_matrix(told: argparse.Namespace, scratch: Path, console: Console) -> int
             if told.again:
                 results.forget(row)
             _tries(row, told.tries, rigs, results, console)
+        if told.properties:
+            _properties(results, console)
         _chaos(range(told.first_seed, told.first_seed + told.chaos), rigs, results, console)
     results.save()
     good = [each for each in results.rows() if each.row.id in chosen]
     console.print(f"{sum(each.passed is True for each in good)} of {len(good)} rows passed; see {told.page}")
-    clean = not (results.counts["chaos_breaches"] or results.counts["chaos_failures"])
+    clean = not any(results.counts[name] for name in ("chaos_breaches", "chaos_failures", "property_breaches"))
     return 0 if clean and all(each.passed for each in good if not each.skipped) else 1
+
+
+def _properties(results: Results, console: Console) -> None:
+    """Random situations of the limiter; a breach counts as one."""
+    console.print("random situations of the limiter; this takes a while")
+    results.counts["property_cases"], told = run_properties()
+    results.counts["property_breaches"] = ["a property does not hold; run its tests"] if told else []
+    results.save()
+    console.print(told or f"{results.counts['property_cases']} cases hold", highlight=False)
 
 
 def _chaos(seeds: range, rigs: Rigs, results: Results, console: Console) -> None:

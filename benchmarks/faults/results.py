@@ -78,6 +78,7 @@ class Results:
         self._skipped: dict[int, str] = {}
         self.counts: dict[str, Any] = {
             "property_cases": 0,
+            "property_breaches": [],
             "chaos_runs": 0,
             "chaos_seeds": [],
             "chaos_breaches": [],
@@ -128,7 +129,8 @@ class Results:
             "versions": versions(),
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "rows": [self._row(each) for each in rows],
-            "invariant_breaches": sum(each.breaches for each in rows) + len(self.counts["chaos_breaches"]),
+            "invariant_breaches": sum(each.breaches for each in rows)
+            + sum(len(self.counts[name]) for name in ("chaos_breaches", "property_breaches")),
             **self.counts,
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +177,8 @@ def page(rows: Sequence[Figures], values: Mapping[str, Any]) -> str:
     parts.append(
         "## Random kills, stops and delays of the whole loop\n\n"
         f"{runs} runs, {len(values['chaos_failures'])} of which did not come back by themselves, "
-        f"{len(breaches)} breaches of the invariant.\n"
+        f"{len(breaches)} breaches of the invariant. Beside them {values['property_cases']} random situations of the\n"
+        f"limiter alone, {len(values['property_breaches'])} breaches.\n"
         + "".join(f"- {text}\n" for text in [*breaches, *values["chaos_failures"]])
     )
     return "\n".join(parts)

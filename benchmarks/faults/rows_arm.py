@@ -12,7 +12,7 @@ from virtual_lab.can_faults import CanFault, FaultKind
 from benchmarks.faults.attempt import Attempt, since_ms, tries
 from benchmarks.faults.processes import START_S, TryError, wait_for
 from benchmarks.faults.robot import SEED, Robot, feedback_ids
-from benchmarks.faults.wire import Command, slows_ns, targets
+from benchmarks.faults.wire import Command, breaches, slows_ns, targets
 
 REACTION_S: Final = 2.0
 """Longest time that a try waits for a reaction."""
@@ -198,7 +198,12 @@ def two_writers(robot: Robot, number: int) -> Attempt:
     foreign = {(frame.frame_id, bytes(frame.data)) for frame in frames}
     ours = [c for c in robot.commands() if (c.frame_id, c.data) not in foreign]
     slowed_ns = slows_ns(ours, 0, began_ns)
-    return Attempt(since_ms(sent_ns, heard_ns), since_ms(sent_ns, _first(slowed_ns, heard_ns)), failure=failure)
+    return Attempt(
+        since_ms(sent_ns, heard_ns),
+        since_ms(sent_ns, _first(slowed_ns, heard_ns)),
+        failure=failure,
+        breaches=tuple(breaches(ours)),
+    )
 
 
 @tries(31, rig="arm")

@@ -22,7 +22,14 @@ ROW = 6
 @pytest.fixture
 def told(tmp_path):
     return SimpleNamespace(
-        rows=[ROW], tries=3, again=False, chaos=0, first_seed=0, results=tmp_path, page=tmp_path / "faults.md"
+        rows=[ROW],
+        tries=3,
+        again=False,
+        chaos=0,
+        properties=False,
+        first_seed=0,
+        results=tmp_path,
+        page=tmp_path / "faults.md",
     )
 
 
@@ -94,10 +101,20 @@ def test_rows_that_are_not_there(told, make, monkeypatch, row, text):
         run(told)
 
 
+@pytest.mark.parametrize(("came", "code"), [((100_000, ""), 0), ((0, "it moved too fast"), 1)])
+def test_properties_of_the_limiter_are_counted(told, monkeypatch, came, code):
+    monkeypatch.setattr("benchmarks.faults.matrix.run_properties", lambda: came)
+    told.rows, told.properties = [], True
+    assert run(told) == code
+    values = json.loads((told.results / "faults.json").read_text())
+    assert (values["property_cases"], values["invariant_breaches"]) == (came[0], code)
+
+
 def test_what_the_command_takes():
     assert command._arguments(["--rows", "1,22"]).rows == [1, 22]
     assert command._arguments([]).rows is None
     assert command._arguments(["--chaos", "3"]).rows == []
+    assert command._arguments(["--properties"]).rows == []
     for bad in (["--rows", "one"], ["--tries", "0"], ["--chaos", "-1"]):
         with pytest.raises(SystemExit):
             command._arguments(bad)
