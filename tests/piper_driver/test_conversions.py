@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from motion_control import Chunk, ChunkRefusedError, Mode
+from motion_control import Chunk, ChunkRefusedError, Mode, TargetRefusedError
 from node_runtime.ros_time import to_monotonic_ns, to_stamp
 from piper_description import JOINT_NAMES
 from piper_driver import conversions
@@ -76,3 +76,32 @@ def test_diagnostics_survive_the_round_trip():
     message = conversions.diagnostics(to_stamp(0), "driver", DiagnosticStatus.WARN, "slow", values)
     assert conversions.values_from_diagnostics(message) == {"mean_hz": "199.988", "overruns": "3", "mode": "HOLD"}
     assert message.status[0].level == DiagnosticStatus.WARN and message.status[0].message == "slow"
+
+
+def test_an_arm_of_two_takes_its_joints_from_a_trajectory_for_both():
+    left, right = ([f"{arm}_{name}" for name in JOINT_NAMES] for arm in ("left", "right"))
+    chunk = a_chunk()
+    own = conversions.trajectory_from_chunk(chunk, left)
+    assert (conversions.chunk_from_trajectory(own, left).position == chunk.position).all()
+    both = conversions.trajectory_from_chunk(chunk, [*left, *right])
+    for point in both.points:
+        point.positions = [*point.positions, *(v + 1.0 for v in point.positions)]
+    assert (conversions.chunk_from_trajectory(both, left).position == chunk.position).all()
+    assert np.allclose(conversions.chunk_from_trajectory(both, right).position, chunk.position + 1.0)
+    with pytest.raises(ChunkRefusedError, match="expected"):
+        conversions.chunk_from_trajectory(own, right)
+    with pytest.raises(ChunkRefusedError, match="expected"):
+        conversions.chunk_from_trajectory(both)
+
+
+def test_teleop_commands():
+    now = time.monotonic_ns()
+    message = conversions.joint_state(to_stamp(now), np.arange(7.0), np.zeros(7))
+    command = conversions.teleop_from_joint_state(message)
+    assert (command.position == np.arange(7.0)).all() and abs(command.stamp_ns - now) < MS
+    message.position = [0.0] * 6
+    with pytest.raises(TargetRefusedError, match="6 positions; expected"):
+        conversions.teleop_from_joint_state(message)
+    message.name, message.position = ["a"] * 7, [0.0] * 7
+    with pytest.raises(TargetRefusedError, match="joint1"):
+        conversions.teleop_from_joint_state(message)

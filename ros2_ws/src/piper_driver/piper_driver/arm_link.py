@@ -105,7 +105,7 @@ class ArmLink:
         reported = arm_reports.reported_fault(self.state)
         feedback = self.filter.take(self.state, None if reported is None else str(reported))
         if self.controller.mode not in (Mode.DISABLED, Mode.ESTOP, Mode.FAULT):
-            fault = self._bus_fault() or reported or arm_reports.torque_fault(self.state) or self._silence(now_ns)
+            fault = self._bus_fault() or reported or self._torque_fault() or self._silence(now_ns)
             if fault is not None:
                 self.stop_for(fault)
         setpoint = self.controller.tick(now_ns, feedback)
@@ -213,6 +213,9 @@ class ArmLink:
             self._foreign_count = self.host.others.count
             return arm_reports.foreign_writer(self.host, 0)
         return None
+
+    def _torque_fault(self) -> Fault | None:
+        return arm_reports.torque_fault(self.state, self.filter.samples_since_torque)
 
     def _silence(self, now_ns: int) -> Fault | None:
         stamps = [part.stamp_ns for part in (self.joints, self.state.gripper, self.state.status) if part is not None]

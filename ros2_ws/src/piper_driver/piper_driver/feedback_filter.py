@@ -20,7 +20,10 @@ class FeedbackFilter:
         self.last_rejection_ns = 0
         self.joints: JointSample | None = None
         """The newest sample that can be true."""
+        self.samples_since_torque = 0
+        """Samples since all six motor drivers reported their torque last."""
         self._seen_ns = 0
+        self._torque_ns = 0
 
     def take(self, state: ArmState, fault: str | None) -> Feedback | None:
         """The controller's view of the arm, with `fault` as what it reports.
@@ -31,6 +34,9 @@ class FeedbackFilter:
         if state.joints is not None and state.joints.stamp_ns != self._seen_ns:
             self._seen_ns = state.joints.stamp_ns
             self._take_joints(state.joints)
+            torque_ns = state.now_ns - (state.enabled_age_ns or 0)  # of the oldest of the six reports
+            self.samples_since_torque = self.samples_since_torque + 1 if torque_ns == self._torque_ns else 0
+            self._torque_ns = torque_ns
         joints = self.joints
         if joints is None or gripper is None or status is None or state.enabled_age_ns is None:
             return None
