@@ -22,6 +22,7 @@ from benchmarks.faults.wire import PAUSE_NS, Command, Wire, breaches, targets
 DRIVER: Final = "piper_driver.driver_node:main"
 SWEEP_RAD_S: Final = 0.3
 SEED: Final = 2_000_000
+SWEEP_S: Final = 6.0
 _SWEEP_STEP_S: Final = 0.1
 _FAR_RAD: Final = 1.0
 
@@ -127,7 +128,7 @@ class Robot:
             raise TryError(f"policy: {text}")
         self.desk.wait_mode(2.0, "POLICY")
 
-    def sweep(self, seconds: float) -> float:
+    def sweep(self, seconds: float = SWEEP_S) -> float:
         """Move joint 1 at a constant speed with one chunk, away from where there is less room; +1 or -1.
 
         Returns when the arm has got up to speed.
@@ -136,7 +137,7 @@ class Robot:
         start = self.setpoint()
         sign = -1.0 if start[0] > 0 else 1.0
         self.desk.publish_chunk(self.sweep_chunk(start, sign, seconds))
-        wait_for(lambda: self._speed() > 0.95 * SWEEP_RAD_S, 3.0, "the arm to move")
+        wait_for(lambda: self._speed() > 0.95 * SWEEP_RAD_S, seconds, "the arm to move")
         return sign
 
     @staticmethod

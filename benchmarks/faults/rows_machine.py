@@ -38,7 +38,7 @@ def wall_clock_jumps(robot: Robot, number: int) -> Attempt:
     robot.start_driver(clock.env)
     try:
         robot.ready()
-        robot.sweep(3.0)
+        robot.sweep()
         began_ns = time.monotonic_ns()
         clock.jump(-3600 if number % 2 else 3600)
         time.sleep(1.0)
@@ -58,7 +58,7 @@ def wall_clock_jumps(robot: Robot, number: int) -> Attempt:
 @tries(40, rig="arm")
 def driver_stalls(robot: Robot, number: int) -> Attempt:
     """In motion: SIGSTOP for 200 ms, then SIGCONT; from there to the first setpoint."""
-    robot.sweep(4.0)
+    robot.sweep()
     robot.driver.signal(signal.SIGSTOP)
     time.sleep(0.2)
     began_ns = robot.driver.signal(signal.SIGCONT)
@@ -74,7 +74,7 @@ def driver_stalls(robot: Robot, number: int) -> Attempt:
 @tries(41, rig="arm")
 def every_core_busy(robot: Robot, number: int) -> Attempt:
     """In motion: twice as many busy processes as cores, for three seconds; the longest time between setpoints."""
-    robot.sweep(5.0)
+    robot.sweep()
     with busy_cores(2 * len(os.sched_getaffinity(0))):
         began_ns = time.monotonic_ns()
         time.sleep(3.0)
@@ -90,7 +90,7 @@ def every_core_busy(robot: Robot, number: int) -> Attempt:
 @tries(47, rig="arm")
 def told_to_stop(robot: Robot, number: int) -> Attempt:
     """In motion: SIGTERM (odd tries: SIGINT); from the signal to the end of the process."""
-    robot.sweep(4.0)
+    robot.sweep()
     began_ns = robot.driver.signal(signal.SIGINT if number % 2 else signal.SIGTERM)
     status = robot.driver.wait(10.0)
     ended_ns = time.monotonic_ns()
@@ -134,7 +134,7 @@ def _trajectory(robot: Robot, position: NDArray[np.float64], observed_ns: int | 
 @tries(5, rig="arm")
 def chunk_late_or_twice(robot: Robot, number: int) -> Attempt:
     """In motion: an older chunk comes again, and one whose time has passed; both are dropped, the motion goes on."""
-    sign = robot.sweep(3.0)
+    sign = robot.sweep()
     wait_for(lambda: robot.desk.diagnostics, 3.0, "diagnostics")
     before, start = _refused(robot), robot.setpoint()
     ahead = start + np.outer(sign * np.array([0.03, 0.06]), np.eye(7)[0])
