@@ -139,7 +139,7 @@ class ArmLink:
         """Why the arm may not get torque now, as far as it has told; None if nothing speaks against it."""
         if not self.bus_is_open:
             return Fault(FaultId.BUS_LOST, self.last_bus_error)
-        return arm_reports.not_ready(self.host, now_ns)
+        return arm_reports.not_ready(self.host, now_ns, self._feedback_fault_ns)
 
     def cancel_torque(self, reason: str) -> None:
         """Give up a request for torque that is not answered yet."""
@@ -234,7 +234,7 @@ class ArmLink:
         try:
             if self._torque is not None:
                 self._work_on_torque(self._torque, now_ns)
-            heard = self.state.joint_age_ns is not None and self.state.joint_age_ns < arm_reports.FRESH_NS
+            heard = self.state.joint_age_ns is not None and self.state.joint_age_ns < self._feedback_fault_ns
             if heard and self.controller.mode in (Mode.DISABLED, Mode.ESTOP, Mode.FAULT):
                 self._questions.ask(self.host, now_ns)
             # After an e-stop nothing moves the arm any more, not even to brake it: it stands at its last target.

@@ -7,7 +7,6 @@ from piper_can import ArmState, ArmStatusCode, CtrlMode, FirmwareVersionError, P
 from piper_driver.faults import Fault, FaultId
 
 FOREIGN_RECENT_NS = 1_000_000_000
-FRESH_NS = 100_000_000
 TORQUE_REPORT_SAMPLES = 50
 """Motor drivers report once in five samples of joint angles."""
 OFFSET_IDS = frozenset(
@@ -67,13 +66,16 @@ def foreign_writer(host: PiperHost, since_ns: int) -> Fault | None:
     )
 
 
-def not_ready(host: PiperHost, now_ns: int) -> Fault | None:
-    """Why an arm may not get torque as far as it is known now; None if nothing speaks against it."""
+def not_ready(host: PiperHost, now_ns: int, fresh_ns: int) -> Fault | None:
+    """Why an arm may not get torque as far as it is known now; None if nothing speaks against it.
+
+    Feedback is fresh if it is not older than `fresh_ns`.
+    """
     state = host.state
     if host.bus_off:
         return Fault(FaultId.BUS_OFF, "the CAN controller has left the bus")
     age_ns = state.joint_age_ns
-    if age_ns is None or age_ns > FRESH_NS:
+    if age_ns is None or age_ns > fresh_ns:
         return _silent_arm(host, now_ns)
     if (fault := foreign_writer(host, now_ns - FOREIGN_RECENT_NS)) is not None:
         return fault
@@ -128,10 +130,10 @@ def _silent_arm(host: PiperHost, now_ns: int) -> Fault:
     if state.joints is None:
         return Fault(
             FaultId.NO_FEEDBACK,
-            "'enable' needs fresh feedback; joint angles (0x2A5-0x2A7) were never heard. An arm in leader mode is "
+            "no fresh feedback: joint angles (0x2A5-0x2A7) were never heard. An arm in leader mode is "
             "silent until it is moved",
         )
     return Fault(
         FaultId.NO_FEEDBACK,
-        f"'enable' needs fresh feedback; the last one is {(state.joint_age_ns or 0) / 1e6:.0f} ms old",
+        f"no fresh feedback: the last one is {(state.joint_age_ns or 0) / 1e6:.0f} ms old",
     )
