@@ -93,6 +93,8 @@ def test_one_outlier_is_left_out_and_many_are_a_fault(lab):
     lab.change = lambda f: wrong if f.frame_id == 0x2A6 else f
     lab.until(is_fault(lab, "feedback-implausible"), 22)
     assert_latched(lab, "feedback-implausible")
+    with pytest.raises(ModeRefusedError, match=r"joint3 reports a jump.*\[feedback-implausible\]"):
+        lab.link.clear_fault(lab.now)
 
 
 def test_an_arm_that_is_held_back_is_let_go_where_it_is(lab):

@@ -139,7 +139,10 @@ class ArmLink:
         """Why the arm may not get torque now, as far as it has told; None if nothing speaks against it."""
         if not self.bus_is_open:
             return Fault(FaultId.BUS_LOST, self.last_bus_error)
-        return arm_reports.not_ready(self.host, now_ns, self._feedback_fault_ns)
+        fault = arm_reports.not_ready(self.host, now_ns, self._feedback_fault_ns)
+        if fault is None and self.joints is not None and now_ns - self.joints.stamp_ns > self._feedback_fault_ns:
+            return Fault(FaultId.FEEDBACK_IMPLAUSIBLE, self.filter.last_rejection)
+        return fault
 
     def cancel_torque(self, reason: str) -> None:
         """Give up a request for torque that is not answered yet."""
