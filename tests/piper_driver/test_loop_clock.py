@@ -57,3 +57,10 @@ def test_never_a_burst(ticks):
 def test_nothing_measured_yet():
     clock = LoopClock(5 * MS, 0)
     assert clock.mean_hz == 0.0 and clock.lateness.quantile_ms(0.99) == 0.0
+
+
+def test_misses_in_a_row_are_counted_and_end_with_a_tick_in_time():
+    clock, _ = play([1.0, 7.0, 8.0, 12.0])
+    assert clock.missed_in_a_row == 3
+    clock, _ = play([1.0, 7.0, 8.0, 1.0])
+    assert clock.missed_in_a_row == 0
