@@ -166,9 +166,9 @@ def _in_motion(stretch: Array, names: Sequence[str], velocity: Array, accelerati
 
 
 def slows_ns(commands: Sequence[Command], joint: int, since_ns: int, share: float = 0.85) -> int | None:
-    """When the joint first moved slower than `share` of what it did before `since_ns`; None if it never did.
+    """From when on the joint moved slower than `share` of what it did before `since_ns`, to the end of the record.
 
-    Two setpoints in a row must be slow: a tick that is late makes one short step after a long one.
+    None if it never did, or was as fast again later: late ticks and ripple make short steps, too.
     """
     each = targets(commands)[joint // 2]
     step = np.abs(np.diff(each.position[:, joint % 2]))
@@ -176,9 +176,9 @@ def slows_ns(commands: Sequence[Command], joint: int, since_ns: int, share: floa
     before = step[time_ns <= since_ns][-20:]
     if not len(before) or np.median(before) < 10 * QUANTUM_RAD:
         return None
-    slow = step < share * np.median(before)
-    found = time_ns[:-1][slow[:-1] & slow[1:] & (time_ns[:-1] > since_ns)]
-    return int(found[0]) if len(found) else None
+    fast = np.flatnonzero(step >= share * np.median(before))
+    later = time_ns[fast[-1] + 1 :]
+    return int(later[0]) if len(later) and later[0] > since_ns else None
 
 
 def stands_ns(commands: Sequence[Command], since_ns: int) -> int | None:
