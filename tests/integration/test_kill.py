@@ -27,8 +27,10 @@ def test_killing_the_runner_ends_in_hold(ring):
     runner.kill()
     operator.assert_held(lab)
 
-    operator.run_policy()  # the supervisor has started another one
+    operator.runner = None
+    ring.operator.wait(lambda: operator.runner is not None, 30, "the word of the runner that was started instead")
     assert child(launch, "policy_runner_node").pid != runner.pid
+    operator.run_policy()
 
     launch.send_signal(signal.SIGINT)
     assert launch.wait(20) == 0, ring.log("lab")

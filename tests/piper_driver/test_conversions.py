@@ -27,6 +27,13 @@ def test_chunks_survive_the_round_trip():
     assert abs(back.observation_ns - chunk.observation_ns) < MS
 
 
+def test_a_velocity_at_the_end_says_that_the_motion_goes_on():
+    message = conversions.trajectory_from_chunk(a_chunk())
+    assert not conversions.chunk_from_trajectory(message).continues
+    message.points[-1].velocities = [0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert conversions.chunk_from_trajectory(message).continues
+
+
 def test_bad_trajectories_are_refused():
     def broken(change):
         message = conversions.trajectory_from_chunk(a_chunk())

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 def chunk_from_trajectory(message: JointTrajectory, names: Sequence[str] = JOINT_NAMES) -> Chunk:
     """A policy's chunk for the joints `names`; a trajectory for two arms holds those of the other one, too.
 
+    A velocity at the last point says that the motion is meant to go on after it.
+
     Raises `ChunkRefusedError` for wrong joints, shapes, times and values that are not finite.
     """
     columns = columns_of(message.joint_names, names)
@@ -37,7 +39,9 @@ def chunk_from_trajectory(message: JointTrajectory, names: Sequence[str] = JOINT
         after = point.time_from_start
         times.append(observation_ns + after.sec * NS_PER_S + after.nanosec)
         positions.append([point.positions[column] for column in columns])
-    return Chunk(observation_ns, np.array(times, dtype=np.int64), np.array(positions).reshape(-1, len(names)))
+    continues = bool(message.points) and any(message.points[-1].velocities)
+    waypoints = np.array(positions).reshape(-1, len(names))
+    return Chunk(observation_ns, np.array(times, dtype=np.int64), waypoints, continues)
 
 
 def columns_of(given: Sequence[str], names: Sequence[str]) -> list[int] | None:
