@@ -62,8 +62,8 @@ def to_joint_trajectory(play: Play) -> JointTrajectory:
             )
         )
     if play.continues and len(play.position) > 1:
-        seconds = (int(play.time_ns[-1]) - int(play.time_ns[-2])) / NS_PER_S
-        message.points[-1].velocities = ((play.position[-1] - play.position[-2]) / seconds).tolist()
+        last_s = (int(play.time_ns[-1]) - int(play.time_ns[-2])) / NS_PER_S
+        message.points[-1].velocities = ((play.position[-1] - play.position[-2]) / last_s).tolist()
     return message
 
 
