@@ -1,7 +1,8 @@
 """The clients of the benchmark, each a process: `python -m benchmarks.serving.clients KIND ADDRESS [--tls DIR]`.
 
 A number on standard input is answered by a line of JSON: how long each of so many requests took, in microseconds.
-Requests follow each other without a pause; several robots ask at the same time, each so often.
+Requests follow each other without a pause, or begin `--every-s` after each other; several robots ask at the same time,
+each so often.
 """
 
 import argparse
@@ -77,15 +78,16 @@ def health(address: str, number: int, tls: Path | None) -> Ask:
 KINDS = {"ours": ours, "bare": bare, "health": health}
 
 
-def timed(ask: Ask, requests: int, pause_s: float) -> list[float]:
-    """Microseconds of each request."""
+def timed(ask: Ask, requests: int, every_s: float, late_s: float) -> list[float]:
+    """Microseconds of each request; the first begins after `late_s`, the others `every_s` after each other."""
     took = []
+    due = time.perf_counter() + late_s
     for _ in range(requests):
+        time.sleep(max(0.0, due - time.perf_counter()))
         begin_ns = time.perf_counter_ns()
         ask()
         took.append((time.perf_counter_ns() - begin_ns) / 1000)
-        if pause_s:
-            time.sleep(pause_s)
+        due += every_s
     return took
 
 
@@ -96,17 +98,18 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("--tls", type=Path, help="folder with the robot's certificate")
     parser.add_argument("--robots", type=int, default=1)
+    parser.add_argument("--every-s", type=float, default=0.0, help="between the beginnings of a robot's requests")
     told = parser.parse_args()
     keep_large_blocks()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     robots = [KINDS[told.kind](told.address, number, told.tls) for number in range(told.robots)]
-    pause_s = _PROBE_EVERY_S if told.kind == "health" else 0.0
+    every_s = _PROBE_EVERY_S if told.kind == "health" else told.every_s
     print("ready", flush=True)
     for line in sys.stdin:
         found: list[list[float]] = [[] for _ in robots]
 
         def work(number: int, requests: int, found: list[list[float]] = found) -> None:
-            found[number] = timed(robots[number], requests, pause_s)
+            found[number] = timed(robots[number], requests, every_s, every_s * number / len(robots))
 
         threads = [threading.Thread(target=work, args=(i, int(line))) for i in range(len(robots))]
         for thread in threads:

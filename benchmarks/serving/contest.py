@@ -48,7 +48,7 @@ def compete(
         rounds: that count.
         requests: of each client (of each of its robots) in a round.
         say: told how far it is.
-        beside: by contestant, clients that ask half as often at the same time; they are found under their own names.
+        beside: by contestant, clients that ask twice as often at the same time; they are found under their own names.
     """
     beside = beside or {}
     found = Rounds()
@@ -61,7 +61,7 @@ def compete(
             clients[name].ask(requests)
             others = beside.get(name, {})
             for other in others.values():
-                other.ask(max(1, requests // 2))
+                other.ask(2 * requests)
             for other_name, other in others.items():
                 found.took.setdefault(other_name, []).append(other.answer())
             found.took.setdefault(name, []).append(clients[name].answer())

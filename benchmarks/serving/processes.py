@@ -63,11 +63,10 @@ def server(kind: str, tls: Path | None = None) -> Process:
     return Process([sys.executable, "-m", "benchmarks.serving.servers", kind, *extra])
 
 
-def client(kind: str, address: str, tls: Path | None = None, robots: int = 1) -> Process:
+def client(kind: str, address: str, tls: Path | None = None, robots: int = 1, every_s: float = 0.0) -> Process:
     """One of `benchmarks.serving.clients`."""
-    extra = [] if tls is None else ["--tls", str(tls)]
-    command = [sys.executable, "-m", "benchmarks.serving.clients", kind, address, "--robots", str(robots), *extra]
-    return Process(command)
+    options = ["--robots", str(robots), "--every-s", str(every_s), *([] if tls is None else ["--tls", str(tls)])]
+    return Process([sys.executable, "-m", "benchmarks.serving.clients", kind, address, *options])
 
 
 def lerobot_server(python: Path) -> Process:
