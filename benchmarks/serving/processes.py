@@ -19,8 +19,9 @@ class Process:
     Raises RuntimeError if it ends before it says anything.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, command: Sequence[str], folder: Path | None = None) -> None:
+        """`folder`: where it runs, and may leave files; None: here."""
+        self._process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.first_line = self._line()
 
     def ask(self, requests: int) -> None:
@@ -71,9 +72,9 @@ def client(kind: str, address: str, tls: Path | None = None, robots: int = 1, ev
 
 def lerobot_server(python: Path) -> Process:
     """LeRobot's server; its first line is the address."""
-    return Process([str(python), str(HERE / "lerobot" / "robot_server.py")])
+    return Process([str(python), str(HERE / "lerobot" / "robot_server.py")], python.parent)
 
 
 def lerobot_client(python: Path, address: str) -> Process:
     """A robot of LeRobot's server."""
-    return Process([str(python), str(HERE / "lerobot" / "robot_client.py"), address])
+    return Process([str(python), str(HERE / "lerobot" / "robot_client.py"), address], python.parent)
