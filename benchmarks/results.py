@@ -2,9 +2,8 @@
 
 import importlib.metadata
 import json
-import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from benchmarks.rollouts import WORLDS as PLAYED
 from benchmarks.stepping import WORLDS as STEPPED
+from benchmarks.writing import machine, table, write
 
 KEYS: Final = (
     "step_ratio_mujoco",
@@ -54,14 +54,6 @@ TARGETS: Final = (
 )
 
 
-def machine() -> dict[str, Any]:
-    """Processor and number of cores that may be used."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {"cpu": names[0] if names else platform.machine(), "cores": len(os.sched_getaffinity(0))}
-
-
 def versions() -> dict[str, str]:
     """Of Python and of what the figures depend on."""
     found = {"python": platform.python_version()}
@@ -95,13 +87,6 @@ class Results:
         self.directory.mkdir(parents=True, exist_ok=True)
         write(self._path, json.dumps(self.values, indent=2) + "\n")
         write(self.directory / "worlds.md", page(self.values))
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file; whoever reads sees the old one or the new one."""
-    fresh = path.with_suffix(path.suffix + ".tmp")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
 
 
 def page(values: Mapping[str, Any]) -> str:
@@ -169,9 +154,3 @@ def _target_row(target: Target, values: Mapping[str, Any]) -> tuple[str, ...]:
 def rounded(value: float | None, digits: int) -> str:
     """A figure in a table; "-" for one that is missing."""
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines: list[Sequence[str]] = [head, ("---",) * len(head), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)

@@ -24,7 +24,8 @@ import torch
 from rich.console import Console
 
 from benchmarks.flops import FORMULA, forward_flops
-from benchmarks.results import machine, versions
+from benchmarks.results import versions
+from benchmarks.writing import machine
 from sim_train.config import TrainConfig, from_plain
 from sim_train.envs.settings import make_environment
 from sim_train.policies.backbone_vla.policy import BackboneVla

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from benchmarks.faults.attempt import MAKERS, Attempt
 from benchmarks.faults.catalogue import ROWS, Row
-from benchmarks.faults.writing import machine, table, versions, write
+from benchmarks.writing import machine, table, versions, write
 
 NAME: Final = "faults.json"
 

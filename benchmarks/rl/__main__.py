@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks.results import write
 from benchmarks.rl.cells import Store, StoreError
 from benchmarks.rl.measuring import KINDS, Measure
 from benchmarks.rl.plan import plan
@@ -29,6 +28,7 @@ from benchmarks.rl.results import best_task_cell, summary
 from benchmarks.rl.runner import choose, overview, run
 from benchmarks.rl.tables import page
 from benchmarks.rl.workshop import Workshop
+from benchmarks.writing import write
 
 RESULTS: Final = Path(__file__).parents[1] / "results"
 SCRATCH: Final = Path("outputs/bench-rl")

@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import machine, versions, write
+from benchmarks.results import versions
+from benchmarks.writing import machine, write
 from sim_train.checkpoint.provenance import git_state
 
 

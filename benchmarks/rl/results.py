@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from benchmarks.results import machine, versions
+from benchmarks.results import versions
 from benchmarks.rl.cells import Cell, Store, Stored
 from benchmarks.rl.plan import SCALING, arm_name, generalisation_name, plan, sb3_name, task_name
 from benchmarks.rl.recipes import Recipes
 from benchmarks.rl.statistics import area, median_success, paired_difference
+from benchmarks.writing import machine
 
 REPRODUCED: Final = "reproduced"
 DIRECTION: Final = "same direction, but within the noise"

@@ -21,12 +21,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import PyTorchObs
 from stable_baselines3.common.utils import obs_as_tensor
 
-from benchmarks.results import machine
 from benchmarks.rl.cells import Cell
 from benchmarks.rl.sb3_policy import TokenGaussianPolicy
 from benchmarks.rl.sb3_worlds import Worlds
 from benchmarks.rl.training import sft_run, worlds_of
 from benchmarks.rl.workshop import Workshop
+from benchmarks.writing import machine
 from sim_train.checkpoint import load_policy
 from sim_train.envs.settings import make_environment
 from sim_train.policies.token_vla import TokenVla

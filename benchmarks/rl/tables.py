@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from benchmarks.results import rounded, table
+from benchmarks.results import rounded
+from benchmarks.writing import table
 
 REACH: Final = {"push_cube": 0.9, "pick_cube": 0.9, "click_bell": 0.9}
 """Success that RL must reach, from an imitation between 10 and 50 %. Of other tasks it must double the success."""

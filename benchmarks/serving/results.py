@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.results import Target, machine, table, versions, write
+from benchmarks.results import Target, versions
 from benchmarks.serving.environment import LEROBOT
+from benchmarks.writing import machine, table, write
 
 KEYS: Final = (
     "ratio_vs_bare",
